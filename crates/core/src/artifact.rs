@@ -1,0 +1,190 @@
+//! Artifacts: the files that an envelope leaves behind, and what their bytes must look like.
+
+use crate::names::safe_file_name;
+
+/// What an artifact is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ArtifactKind {
+    /// A signed document.
+    Document,
+    /// All documents in one container, as the platform packs them.
+    Bundle,
+    /// The platform's audit trail.
+    AuditTrail,
+    /// Legal evidence besides the audit trail (certificate request forms, evidence summaries).
+    LegalEvidence,
+    /// A file that a signer added.
+    Attachment,
+    /// The platform's own record of the envelope (JSON).
+    PlatformRecord,
+    /// Our `metadata.json`, which lists all the others with their digests.
+    Manifest,
+}
+
+impl ArtifactKind {
+    const ALL: [Self; 7] = [
+        Self::Document,
+        Self::Bundle,
+        Self::AuditTrail,
+        Self::LegalEvidence,
+        Self::Attachment,
+        Self::PlatformRecord,
+        Self::Manifest,
+    ];
+
+    /// The word in JSON and records.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Document => "document",
+            Self::Bundle => "bundle",
+            Self::AuditTrail => "audit_trail",
+            Self::LegalEvidence => "legal_evidence",
+            Self::Attachment => "attachment",
+            Self::PlatformRecord => "platform_record",
+            Self::Manifest => "manifest",
+        }
+    }
+
+    /// Reads [`as_str`](Self::as_str)'s word.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
+}
+
+/// What the bytes must be, so that an error page is never archived as a contract.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Content {
+    /// Starts with `%PDF-` and ends with `%%EOF`.
+    Pdf,
+    /// A whole ZIP archive; one entry's name ends with the given text, if any.
+    Zip {
+        /// The entry that completeness demands.
+        entry_suffix: Option<String>,
+    },
+    /// An XML text.
+    Xml,
+    /// A JSON text.
+    Json,
+    /// Any non-HTML bytes.
+    Any,
+}
+
+impl Content {
+    /// The usual file name extension, without dot; empty for [`Content::Any`].
+    pub fn extension(&self) -> &'static str {
+        match self {
+            Self::Pdf => "pdf",
+            Self::Zip { .. } => "zip",
+            Self::Xml => "xml",
+            Self::Json => "json",
+            Self::Any => "",
+        }
+    }
+
+    /// Checks the first and last bytes of a file of `bytes` bytes (each slice at most 1,024 bytes).
+    /// The error says what was found instead.
+    pub fn check(&self, head: &[u8], tail: &[u8], bytes: u64) -> Result<(), String> {
+        if bytes == 0 && *self != Self::Any {
+            return Err("the file is empty".into());
+        }
+        let starts = |mark: &[u8]| head.starts_with(mark);
+        let text = head.trim_ascii_start();
+        let text = text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text);
+        let ok = match self {
+            Self::Pdf if !starts(b"%PDF-") => return Err(found("a PDF", text)),
+            Self::Pdf => tail.windows(5).any(|window| window == b"%%EOF"),
+            Self::Zip { .. } if !starts(b"PK") => return Err(found("a ZIP archive", text)),
+            Self::Zip { .. } => true,
+            Self::Xml => text.starts_with(b"<") && !looks_like_html(text),
+            Self::Json => text.starts_with(b"{") || text.starts_with(b"["),
+            Self::Any => !looks_like_html(text),
+        };
+        match (ok, self) {
+            (true, _) => Ok(()),
+            (false, Self::Pdf) => Err("the PDF has no %%EOF at its end: it is cut off".into()),
+            (false, Self::Xml) => Err(found("XML", text)),
+            (false, Self::Json) => Err(found("JSON", text)),
+            (false, _) => Err(found("a file", text)),
+        }
+    }
+}
+
+fn looks_like_html(text: &[u8]) -> bool {
+    let start = text[..text.len().min(15)].to_ascii_lowercase();
+    start.starts_with(b"<!doctype html") || start.starts_with(b"<html")
+}
+
+fn found(expected: &str, text: &[u8]) -> String {
+    let instead = if looks_like_html(text) { "an HTML page" } else { "something else" };
+    format!("expected {expected} and got {instead}")
+}
+
+/// One artifact as the adapter lists it, before it is fetched.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ArtifactRef {
+    /// The adapter's own way of naming it; stable over repeated lists.
+    pub id: String,
+    /// What it is.
+    pub kind: ArtifactKind,
+    /// The platform's name for it, not yet safe.
+    pub name: String,
+    /// What its bytes must be.
+    pub content: Content,
+}
+
+impl ArtifactRef {
+    /// A safe file name with the extension its content demands, not taken by any of `taken`
+    /// (compared without case: some archives fold it).
+    pub fn file_name(&self, taken: &[String]) -> String {
+        let mut base = self.name.clone();
+        let extension = self.content.extension();
+        if !extension.is_empty() && !base.to_lowercase().ends_with(&format!(".{extension}")) {
+            base = format!("{base}.{extension}");
+        }
+        let base = safe_file_name(&base);
+        let is_taken = |name: &str| taken.iter().any(|other| other.to_lowercase() == name.to_lowercase());
+        let (stem, ending) = split_extension(&base);
+        let mut name = base.clone();
+        let mut number = 2;
+        while is_taken(&name) {
+            name = format!("{stem} ({number}){ending}");
+            number += 1;
+        }
+        name
+    }
+}
+
+/// Splits `contract.pdf` into `contract` and `.pdf`; a name without extension keeps an empty ending.
+pub fn split_extension(name: &str) -> (&str, &str) {
+    match name.rfind('.') {
+        Some(dot) if dot > 0 && name.len() - dot <= 16 => name.split_at(dot),
+        _ => (name, ""),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(name: &str, content: Content) -> ArtifactRef {
+        ArtifactRef { id: "1".into(), kind: ArtifactKind::Document, name: name.into(), content }
+    }
+
+    #[test]
+    fn file_names_get_their_extension_and_never_collide() {
+        let taken = vec!["Contract.PDF".to_string(), "contract (2).pdf".to_string()];
+        assert_eq!(named("contract", Content::Pdf).file_name(&taken), "contract (3).pdf");
+        assert_eq!(named("a.xml", Content::Xml).file_name(&[]), "a.xml");
+        assert_eq!(named("../../etc/passwd", Content::Any).file_name(&[]).contains('/'), false);
+    }
+
+    #[test]
+    fn error_pages_and_cut_files_are_not_taken_for_documents() {
+        assert!(Content::Pdf.check(b"%PDF-1.7\n", b"...\n%%EOF\n", 99).is_ok());
+        assert!(Content::Pdf.check(b"%PDF-1.7\n", b"stream", 99).unwrap_err().contains("cut off"));
+        assert!(Content::Pdf.check(b"<html>", b"</html>", 99).unwrap_err().contains("HTML"));
+        assert!(Content::Any.check(b" <!DOCTYPE html><html>", b"", 99).is_err());
+        assert!(Content::Json.check(b"", b"", 0).unwrap_err().contains("empty"));
+        assert!(Content::Xml.check(b"\xEF\xBB\xBF<?xml?>", b"", 9).is_ok());
+    }
+}

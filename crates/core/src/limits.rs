@@ -1,0 +1,56 @@
+//! Every wait, size, count and retry that core decides, by name, with unit and reason.
+//!
+//! Limits of a crate's own machinery (queues, pools) stand in that crate's `limits.rs`.
+
+use std::time::Duration;
+
+/// Largest callback body taken unless the adapter says otherwise: the platforms' payloads stay far below.
+pub const CALLBACK_BODY_BYTES_MAX: usize = 10 * 1024 * 1024;
+
+/// First wait after a failed attempt.
+pub const RETRY_FIRST: Duration = Duration::from_secs(5);
+/// Longest wait between two attempts.
+pub const RETRY_LONGEST: Duration = Duration::from_secs(60 * 60);
+/// Attempts in a row that may fail before a transfer becomes a dead letter: about 24 hours of doubling waits.
+pub const RETRY_ATTEMPTS_MAX: u32 = 30;
+/// Longest wait that a platform's own answer (`Retry-After`, rate-limit reset) may ask of us.
+pub const RETRY_AFTER_LONGEST: Duration = Duration::from_secs(15 * 60);
+
+/// Waits while a platform says "not yet": early callbacks precede the final status by seconds to minutes.
+/// The last one repeats.
+pub const PARK_WAITS: [Duration; 6] = [
+    Duration::from_secs(5),
+    Duration::from_secs(15),
+    Duration::from_secs(60),
+    Duration::from_secs(5 * 60),
+    Duration::from_secs(15 * 60),
+    Duration::from_secs(60 * 60),
+];
+/// After this long "not yet", the sweeps watch on (status) or a person is asked (artifacts).
+pub const PARK_LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+/// How often a transfer that waits for renewed access looks whether the access works again.
+pub const ACCESS_PROBE_EVERY: Duration = Duration::from_secs(15 * 60);
+
+/// Tries before "not found" is believed: search indexes lag and rights spread slowly.
+pub const NOT_FOUND_TRIES_MAX: u32 = 5;
+/// Verifications that may find the wrong bytes before a person is asked.
+pub const VERIFICATION_FAILURES_MAX: u32 = 5;
+
+/// How long notifications that only inform are gathered before the platform is asked once.
+pub const REFRESH_AFTER: Duration = Duration::from_secs(60);
+
+/// Age at which the platform's word on an envelope must be asked for again before disposal.
+pub const CONFIRMATION_FRESH: Duration = Duration::from_secs(5 * 60);
+/// Age at which a verification must be repeated before disposal: an archive can lose a file.
+pub const VERIFICATION_FRESH: Duration = Duration::from_secs(60 * 60);
+
+/// Longest file or folder name, in bytes, on the file systems in use.
+pub const FILE_NAME_BYTES_MAX: usize = 255;
+/// Room kept in a file name for ` (12).v345` and a temporary suffix.
+pub const FILE_NAME_BYTES_RESERVED: usize = 55;
+/// Versions of one artifact that may lie side by side before a person is asked.
+pub const VERSIONS_MAX: u32 = 1000;
+/// Artifacts of one envelope: beyond this an answer is taken for broken.
+pub const ARTIFACTS_MAX: usize = 2_000;
+/// Characters of foreign text kept in an error or a timeline entry.
+pub const EXCERPT_CHARS_MAX: usize = 300;

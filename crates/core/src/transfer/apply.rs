@@ -1,0 +1,493 @@
+//! How a transfer takes the outcome of a step in.
+
+use jiff::Timestamp;
+
+use super::{Change, Delivery, Item, Outcome, ParkReason, Parked, Phase, Staged, Transfer};
+use crate::artifact::{ArtifactKind, ArtifactRef, Content};
+use crate::backoff::Pace;
+use crate::digest::Digest;
+use crate::envelope::{Envelope, EnvelopeStatus, Lookup};
+use crate::error::{Error, ErrorKind, NotBefore, Remedy};
+use crate::ids::DestinationId;
+use crate::journal::Action;
+use crate::limits::{
+    ACCESS_PROBE_EVERY, ARTIFACTS_MAX, NOT_FOUND_TRIES_MAX, PARK_LONGEST, RETRY_ATTEMPTS_MAX,
+    VERIFICATION_FAILURES_MAX,
+};
+use crate::platform::Disposal;
+use crate::rule::Plan;
+use crate::seams::{Receipt, Verification};
+use crate::task::{TaskDraft, TaskKind};
+
+/// File name of our record of an envelope; no artifact may take it.
+pub(super) const MANIFEST_FILE_NAME: &str = "metadata.json";
+
+impl Transfer {
+    /// Takes the outcome of the step that [`next`](Transfer::next) gave, and says what to record with it.
+    pub fn apply(&mut self, outcome: Outcome, now: Timestamp, pace: &Pace) -> Change {
+        let mut change = Change::default();
+        if let Outcome::Failed(error) = outcome {
+            self.fail(&error, now, pace, &mut change);
+            return change;
+        }
+        if self.parked.is_some_and(|parked| parked.reason == ParkReason::AccessNeeded) {
+            self.parked = None;
+            change.access_works = true;
+            change.close_tasks.push(TaskDraft::account_key(TaskKind::AccessRefused, &self.account));
+        }
+        self.failures = 0;
+        self.due_at = Some(now);
+        match outcome {
+            Outcome::Answered(Lookup::Found(envelope), plan) => {
+                self.found(*envelope, plan, now, pace, &mut change);
+            }
+            Outcome::Answered(Lookup::Deleted { .. }, _) => self.deleted(now, &mut change),
+            Outcome::Answered(Lookup::NotFound, _) => self.not_found(now, pace, &mut change),
+            Outcome::Listed(artifacts) => self.listed(artifacts, now, pace, &mut change),
+            Outcome::Staged(index, digest, bytes) => self.staged(index, digest, bytes, now),
+            Outcome::StagedFileGone(index) => self.staged_file_gone(index),
+            Outcome::Delivered(index, destination, receipt) => {
+                self.delivered(index, &destination, receipt, now, pace, &mut change);
+            }
+            Outcome::Verified(index, destination, verification) => {
+                self.verified(index, &destination, &verification, now, pace, &mut change);
+            }
+            Outcome::Composed(digest, bytes) => self.composed(digest, bytes, now),
+            Outcome::Disposed(disposal) => self.disposed(disposal, now, &mut change),
+            Outcome::Failed(_) => {}
+        }
+        self.finish_carry(now, pace, &mut change);
+        change
+    }
+
+    fn found(
+        &mut self,
+        envelope: Envelope,
+        plan: Option<Plan>,
+        now: Timestamp,
+        pace: &Pace,
+        change: &mut Change,
+    ) {
+        let status = envelope.status;
+        let is_news = self.envelope.as_ref().is_none_or(|known| known.status != status);
+        if is_news {
+            change.journal.push((Action::StatusConfirmed, status.as_str().into()));
+        }
+        change.answer = Some(envelope.clone());
+        self.envelope = Some(envelope);
+        self.confirmed_at = Some(now);
+        self.not_found = 0;
+        if self.phase == Phase::Archived {
+            if !status.is_final() {
+                let what = format!("the platform says {} after we archived it as final", status.as_str());
+                self.dead_letter(what, change);
+            }
+        } else if !status.is_final() {
+            self.not_final(now, pace);
+        } else if let Some(plan) = plan {
+            self.parked = None;
+            self.plan.get_or_insert(plan);
+            self.phase = Phase::List;
+        } else {
+            self.close(format!("no rule selects a {} envelope", status.as_str()));
+        }
+    }
+
+    /// Not final: early callbacks precede the status, so look again for a while if one announced an end.
+    fn not_final(&mut self, now: Timestamp, pace: &Pace) {
+        let announced = self.final_announced_at.is_some_and(|at| pace.after(at, PARK_LONGEST) > now);
+        if announced {
+            self.phase = Phase::Ask;
+            self.park(ParkReason::NotFinalYet, now, pace);
+        } else {
+            self.phase = Phase::Watch;
+            self.parked = None;
+            self.due_at = None;
+            self.final_announced_at = None;
+        }
+    }
+
+    fn park(&mut self, reason: ParkReason, now: Timestamp, pace: &Pace) {
+        let before = self.parked.filter(|parked| parked.reason == reason);
+        let since = before.map_or(now, |parked| parked.since);
+        let looks = before.map_or(0, |parked| parked.looks) + 1;
+        self.parked = Some(Parked { reason, since, looks });
+        self.due_at = Some(match reason {
+            ParkReason::AccessNeeded => pace.after(now, ACCESS_PROBE_EVERY),
+            ParkReason::NotFinalYet | ParkReason::NotReadyYet => pace.park_until(now, looks),
+        });
+    }
+
+    fn deleted(&mut self, now: Timestamp, change: &mut Change) {
+        change.gone = true;
+        let harmless = self.envelope.as_ref().is_some_and(|envelope| {
+            use EnvelopeStatus::{Cancelled, Declined, Draft, Expired, Failed};
+            matches!(envelope.status, Cancelled | Declined | Draft | Expired | Failed) && self.plan.is_none()
+        });
+        if self.archived_at.is_some() {
+            let ours = self.disposal_asked_at.is_some();
+            self.end_disposed(if ours { "removed" } else { "removed by somebody else" }, now, change);
+        } else if harmless {
+            self.close("deleted at the platform; there was nothing to archive".into());
+        } else {
+            self.lost(change);
+        }
+    }
+
+    fn lost(&mut self, change: &mut Change) {
+        self.phase = Phase::Lost;
+        self.due_at = None;
+        self.parked = None;
+        self.note = Some("deleted at the platform before it was archived".into());
+        change.gone = true;
+        change.journal.push((Action::EnvelopeLost, "deleted at the platform before it was archived".into()));
+        change.open_tasks.push(TaskDraft::for_envelope(
+            TaskKind::DeletedBeforeArchived,
+            &self.account,
+            &self.envelope_id,
+            "The envelope was deleted at the platform before its documents were archived.".into(),
+            "Ask the sender and the signers for their copies; find out who or which retention job deletes \
+             envelopes at the platform, and let it wait longer.",
+        ));
+    }
+
+    fn not_found(&mut self, now: Timestamp, pace: &Pace, change: &mut Change) {
+        self.not_found += 1;
+        if self.archived_at.is_some() && self.disposal_asked_at.is_some() {
+            change.gone = true;
+            self.end_disposed("removed", now, change);
+        } else if self.not_found < NOT_FOUND_TRIES_MAX {
+            self.due_at = Some(pace.retry_at(now, self.not_found, None));
+        } else if self.envelope.is_some() {
+            self.deleted(now, change);
+        } else {
+            let what = "Nothing of that id is visible with this account's access: it never existed, was \
+                        deleted, or belongs to a sender whose access we do not have.";
+            self.phase = Phase::DeadLetter;
+            self.due_at = None;
+            self.note = Some(what.into());
+            change.journal.push((Action::DeadLettered, "not visible with our access".into()));
+            change.open_tasks.push(TaskDraft::for_envelope(
+                TaskKind::NotVisible,
+                &self.account,
+                &self.envelope_id,
+                what.into(),
+                "Look the envelope up at the platform; give the account an access that sees it and redrive \
+                 the transfer, or resolve it with a reason.",
+            ));
+        }
+    }
+
+    fn listed(&mut self, artifacts: Vec<ArtifactRef>, now: Timestamp, pace: &Pace, change: &mut Change) {
+        let count = artifacts.len();
+        if count == 0 || count > ARTIFACTS_MAX {
+            let error = if count == 0 {
+                Error::new(ErrorKind::NotReady, Remedy::Park, "list artifacts", "the platform lists none")
+            } else {
+                Error::new(
+                    ErrorKind::Unintelligible,
+                    Remedy::AskPerson,
+                    "list artifacts",
+                    format!("the platform lists {count} artifacts; at most {ARTIFACTS_MAX} are believed"),
+                )
+            };
+            return self.fail(&error, now, pace, change);
+        }
+        self.parked = None;
+        if std::mem::take(&mut self.refresh_wanted) {
+            for item in &mut self.items {
+                item.staged = None;
+                item.deliveries.clear();
+            }
+        }
+        self.listed_at.get_or_insert(now);
+        let known = std::mem::take(&mut self.items);
+        let mut taken = vec![MANIFEST_FILE_NAME.to_string()];
+        taken.extend(known.iter().map(|item| item.file_name.clone()));
+        let (mut known, manifest): (Vec<_>, Vec<_>) =
+            known.into_iter().partition(|item| item.artifact.kind != ArtifactKind::Manifest);
+        let mut unchanged = known.iter().all(Item::is_verified);
+        for artifact in artifacts {
+            if known.iter().any(|item| item.artifact.id == artifact.id) {
+                continue;
+            }
+            unchanged = false;
+            let file_name = artifact.file_name(&taken);
+            taken.push(file_name.clone());
+            known.push(Item { artifact, file_name, staged: None, deliveries: Vec::new() });
+        }
+        // A manifest speaks of all the others: it is written anew as soon as one of them moves.
+        self.items = known;
+        if unchanged {
+            self.items.extend(manifest);
+        }
+        self.complete_deliveries();
+        self.phase = Phase::Carry;
+    }
+
+    /// Every item owes a delivery to every destination of the plan.
+    fn complete_deliveries(&mut self) {
+        let destinations = self.plan.as_ref().map_or(&[][..], |plan| &plan.deliver_to);
+        for item in &mut self.items {
+            for destination in destinations {
+                if !item.deliveries.iter().any(|delivery| delivery.destination == *destination) {
+                    item.deliveries.push(Delivery {
+                        destination: destination.clone(),
+                        receipt: None,
+                        verified_at: None,
+                    });
+                }
+            }
+        }
+    }
+
+    fn staged(&mut self, index: usize, digest: Digest, bytes: u64, at: Timestamp) {
+        self.parked = None;
+        if let Some(item) = self.items.get_mut(index) {
+            item.staged = Some(Staged { digest, bytes, at });
+        }
+    }
+
+    fn staged_file_gone(&mut self, index: usize) {
+        if let Some(item) = self.items.get_mut(index) {
+            item.staged = None;
+            item.deliveries.clear();
+        }
+        self.complete_deliveries();
+    }
+
+    fn delivered(
+        &mut self,
+        index: usize,
+        destination: &DestinationId,
+        receipt: Receipt,
+        now: Timestamp,
+        pace: &Pace,
+        change: &mut Change,
+    ) {
+        let expected = self.items.get(index).and_then(|item| item.staged);
+        if expected.is_none_or(|staged| staged.digest != receipt.digest || staged.bytes != receipt.bytes) {
+            return self.wrong_bytes(
+                index,
+                destination,
+                "took other bytes than it was given",
+                now,
+                pace,
+                change,
+            );
+        }
+        if let Some(delivery) = self.delivery_mut(index, destination) {
+            delivery.receipt = Some(receipt);
+            delivery.verified_at = None;
+        }
+    }
+
+    fn verified(
+        &mut self,
+        index: usize,
+        destination: &DestinationId,
+        verification: &Verification,
+        now: Timestamp,
+        pace: &Pace,
+        change: &mut Change,
+    ) {
+        let staged = self.items.get(index).and_then(|item| item.staged);
+        let right = match (verification, staged) {
+            (Verification::Present { digest, bytes }, Some(staged)) => {
+                *digest == staged.digest && *bytes == staged.bytes
+            }
+            _ => false,
+        };
+        if !right {
+            let what = match verification {
+                Verification::Missing => "has lost the file",
+                Verification::Present { .. } => "holds other bytes than it was given",
+            };
+            return self.wrong_bytes(index, destination, what, now, pace, change);
+        }
+        let file_name = self.items[index].file_name.clone();
+        if let Some(delivery) = self.delivery_mut(index, destination) {
+            let first = delivery.verified_at.is_none();
+            delivery.verified_at = Some(now);
+            if let (true, Some(receipt)) = (first, &delivery.receipt) {
+                let detail =
+                    format!("{file_name} sha256:{} {destination}:{}", receipt.digest, receipt.location);
+                change.journal.push((Action::ArtifactVerified, detail));
+            }
+        }
+    }
+
+    /// The destination does not hold what it should: deliver again, and ask a person when that does not help.
+    fn wrong_bytes(
+        &mut self,
+        index: usize,
+        destination: &DestinationId,
+        what: &str,
+        now: Timestamp,
+        pace: &Pace,
+        change: &mut Change,
+    ) {
+        self.verification_failures += 1;
+        if let Some(delivery) = self.delivery_mut(index, destination) {
+            delivery.receipt = None;
+            delivery.verified_at = None;
+        }
+        self.phase = Phase::Carry;
+        self.archived_at = None;
+        let file_name = self.items.get(index).map_or("?", |item| &item.file_name);
+        let note = format!("verify: destination {destination} {what} ({file_name})");
+        if self.verification_failures >= VERIFICATION_FAILURES_MAX {
+            return self.dead_letter(note, change);
+        }
+        self.note = Some(note);
+        self.due_at = Some(pace.retry_at(now, self.verification_failures, None));
+    }
+
+    fn composed(&mut self, digest: Digest, bytes: u64, at: Timestamp) {
+        self.items.retain(|item| item.artifact.kind != ArtifactKind::Manifest);
+        self.items.push(Item {
+            artifact: ArtifactRef {
+                id: "manifest".into(),
+                kind: ArtifactKind::Manifest,
+                name: MANIFEST_FILE_NAME.into(),
+                content: Content::Json,
+            },
+            file_name: MANIFEST_FILE_NAME.into(),
+            staged: Some(Staged { digest, bytes, at }),
+            deliveries: Vec::new(),
+        });
+        self.complete_deliveries();
+    }
+
+    /// After the last verification, the manifest's included, everything is archived.
+    fn finish_carry(&mut self, now: Timestamp, pace: &Pace, change: &mut Change) {
+        let has_manifest = self.items.iter().any(|item| item.artifact.kind == ArtifactKind::Manifest);
+        if self.phase != Phase::Carry || !has_manifest || !self.items.iter().all(Item::is_verified) {
+            return;
+        }
+        self.phase = Phase::Archived;
+        self.note = None;
+        self.verification_failures = 0;
+        let first = self.archived_at.is_none();
+        self.archived_at.get_or_insert(now);
+        if first {
+            let files = self.items.len();
+            change.journal.push((Action::EnvelopeArchived, format!("{files} files archived and verified")));
+            change.close_tasks.extend(
+                [TaskKind::DeadLetter, TaskKind::NotVisible]
+                    .map(|kind| TaskDraft::envelope_key(kind, &self.account, &self.envelope_id)),
+            );
+        }
+        let delay = self.plan.as_ref().and_then(|plan| plan.dispose.delay());
+        let archived_at = self.archived_at.unwrap_or(now);
+        self.due_at = delay.map(|delay| pace.after(archived_at, delay).max(now));
+        if self.refresh_wanted {
+            self.phase = Phase::Ask;
+            self.due_at = Some(now);
+        }
+    }
+
+    fn disposed(&mut self, disposal: Disposal, now: Timestamp, change: &mut Change) {
+        match disposal {
+            Disposal::Removed => self.end_disposed("removed", now, change),
+            Disposal::AlreadyGone => self.end_disposed("was gone already", now, change),
+            Disposal::Kept(reason) => {
+                self.due_at = None;
+                self.note = Some(format!("kept at the platform: {reason}"));
+                change.open_tasks.push(TaskDraft::for_envelope(
+                    TaskKind::KeptAtPlatform,
+                    &self.account,
+                    &self.envelope_id,
+                    format!("The envelope is archived, and the platform did not remove it: {reason}"),
+                    "Remove it by hand at the platform, or give the account an access that may remove it \
+                     and redrive the transfer.",
+                ));
+                return;
+            }
+        }
+        change.gone = true;
+    }
+
+    fn end_disposed(&mut self, how: &str, now: Timestamp, change: &mut Change) {
+        self.phase = Phase::Disposed;
+        self.due_at = None;
+        self.parked = None;
+        self.note = None;
+        self.disposed_at = Some(now);
+        change.journal.push((Action::EnvelopeDisposed, how.into()));
+        change.close_tasks.push(TaskDraft::envelope_key(
+            TaskKind::KeptAtPlatform,
+            &self.account,
+            &self.envelope_id,
+        ));
+    }
+
+    fn close(&mut self, note: String) {
+        self.phase = Phase::Closed;
+        self.due_at = None;
+        self.parked = None;
+        self.note = Some(note);
+    }
+
+    fn fail(&mut self, error: &Error, now: Timestamp, pace: &Pace, change: &mut Change) {
+        let what = error.chain();
+        self.note = Some(what.clone());
+        match error.remedy() {
+            Remedy::Retry(not_before) => self.retry(what, not_before, now, pace, change),
+            Remedy::Park => {
+                self.park(ParkReason::NotReadyYet, now, pace);
+                if self.parked.is_some_and(|parked| pace.after(parked.since, PARK_LONGEST) <= now) {
+                    self.dead_letter(what, change);
+                }
+            }
+            Remedy::RenewAccess => {
+                self.park(ParkReason::AccessNeeded, now, pace);
+                change.open_tasks.push(TaskDraft::for_account(
+                    TaskKind::AccessRefused,
+                    &self.account,
+                    format!("The platform refuses this account's access: {what}"),
+                    "Set a working credential in the config and restart the server; what waits goes on by \
+                     itself.",
+                ));
+            }
+            Remedy::Abandon => self.close(what),
+            Remedy::AskPerson => self.dead_letter(what, change),
+        }
+    }
+
+    fn retry(
+        &mut self,
+        what: String,
+        not_before: Option<NotBefore>,
+        now: Timestamp,
+        pace: &Pace,
+        change: &mut Change,
+    ) {
+        self.failures += 1;
+        if self.failures >= RETRY_ATTEMPTS_MAX {
+            return self.dead_letter(format!("{what}; gave up after {} attempts", self.failures), change);
+        }
+        self.due_at = Some(pace.retry_at(now, self.failures, not_before));
+    }
+
+    fn dead_letter(&mut self, what: String, change: &mut Change) {
+        self.phase = Phase::DeadLetter;
+        self.due_at = None;
+        self.parked = None;
+        change.journal.push((Action::DeadLettered, what.clone()));
+        change.open_tasks.push(TaskDraft::for_envelope(
+            TaskKind::DeadLetter,
+            &self.account,
+            &self.envelope_id,
+            format!("The transfer gave up: {what}"),
+            "Mend the cause and run `aftersign transfers redrive`, or close it with `aftersign transfers \
+             resolve` and a reason.",
+        ));
+        self.note = Some(what);
+    }
+
+    fn delivery_mut(&mut self, index: usize, destination: &DestinationId) -> Option<&mut Delivery> {
+        let item = self.items.get_mut(index)?;
+        item.deliveries.iter_mut().find(|delivery| delivery.destination == *destination)
+    }
+}

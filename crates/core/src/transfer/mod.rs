@@ -1,0 +1,476 @@
+//! The transfer: one envelope on its way home, as a pure state machine.
+//!
+//! [`Transfer::next`] says which step is due, the engine does it, [`Transfer::apply`] takes the outcome in and
+//! says what else must be recorded with it. Every step may run twice: a crash between doing and recording
+//! repeats it, and content digests make twice the same as once. What a notification wants is a [`Wake`], never
+//! a new state: the platform is asked again before anything is done.
+
+mod apply;
+#[cfg(test)]
+mod tests;
+
+use jiff::Timestamp;
+
+use crate::artifact::{ArtifactKind, ArtifactRef};
+use crate::backoff::Pace;
+use crate::callback::{Notification, NotificationKind, Urgency};
+use crate::digest::Digest;
+use crate::envelope::{Envelope, Lookup};
+use crate::error::Error;
+use crate::ids::{AccountId, DestinationId, EnvelopeId, TransferId};
+use crate::journal::Action;
+use crate::limits::{CONFIRMATION_FRESH, REFRESH_AFTER, VERIFICATION_FRESH};
+use crate::platform::Disposal;
+use crate::proof::TransferProof;
+use crate::rule::Plan;
+use crate::seams::{Receipt, Verification};
+use crate::task::TaskDraft;
+
+/// Where a transfer stands. One sentence each.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Phase {
+    /// The platform must be asked what the envelope is.
+    Ask,
+    /// The platform said "not final"; nothing to do until a notification or a sweep wakes it.
+    Watch,
+    /// Final and chosen by a rule: its artifacts must be listed.
+    List,
+    /// Artifacts are being downloaded, delivered and verified.
+    Carry,
+    /// Everything is archived and verified; disposal, if any, waits for its time.
+    Archived,
+    /// Removed at the platform after archiving. The end.
+    Disposed,
+    /// No rule wants this envelope; a later change of it is looked at again.
+    Closed,
+    /// It vanished at the platform before it was archived; a person was told.
+    Lost,
+    /// It gave up; a person was told and can redrive or resolve it.
+    DeadLetter,
+    /// Closed by a person, with a reason. The end.
+    Resolved,
+}
+
+impl Phase {
+    /// All of them, for counts and filters.
+    pub const ALL: [Self; 10] = [
+        Self::Ask,
+        Self::Watch,
+        Self::List,
+        Self::Carry,
+        Self::Archived,
+        Self::Disposed,
+        Self::Closed,
+        Self::Lost,
+        Self::DeadLetter,
+        Self::Resolved,
+    ];
+
+    /// The word in JSON and records.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ask => "ask",
+            Self::Watch => "watch",
+            Self::List => "list",
+            Self::Carry => "carry",
+            Self::Archived => "archived",
+            Self::Disposed => "disposed",
+            Self::Closed => "closed",
+            Self::Lost => "lost",
+            Self::DeadLetter => "dead_letter",
+            Self::Resolved => "resolved",
+        }
+    }
+
+    /// Reads [`as_str`](Self::as_str)'s word.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|phase| phase.as_str() == word)
+    }
+}
+
+/// Why a transfer waits without counting failures.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ParkReason {
+    /// A final notification came before the platform's own status was final.
+    NotFinalYet,
+    /// The platform is still preparing the files.
+    NotReadyYet,
+    /// The platform refuses our access.
+    AccessNeeded,
+}
+
+impl ParkReason {
+    /// The word in JSON and records.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NotFinalYet => "not_final_yet",
+            Self::NotReadyYet => "not_ready_yet",
+            Self::AccessNeeded => "access_needed",
+        }
+    }
+
+    /// Reads [`as_str`](Self::as_str)'s word.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::NotFinalYet, Self::NotReadyYet, Self::AccessNeeded]
+            .into_iter()
+            .find(|reason| reason.as_str() == word)
+    }
+}
+
+/// A wait without failures.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Parked {
+    /// Why.
+    pub reason: ParkReason,
+    /// Since when.
+    pub since: Timestamp,
+    /// How often we looked.
+    pub looks: u32,
+}
+
+/// What was downloaded.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Staged {
+    /// Digest of the bytes.
+    pub digest: Digest,
+    /// Their number.
+    pub bytes: u64,
+    /// When the download ended.
+    pub at: Timestamp,
+}
+
+/// One artifact to one destination.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Delivery {
+    /// Where to.
+    pub destination: DestinationId,
+    /// The destination's word.
+    pub receipt: Option<Receipt>,
+    /// When our own check found the right bytes there.
+    pub verified_at: Option<Timestamp>,
+}
+
+/// One artifact with its deliveries.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Item {
+    /// What it is at the platform.
+    pub artifact: ArtifactRef,
+    /// Its safe file name, unique in the envelope's folder.
+    pub file_name: String,
+    /// What was downloaded, once it was.
+    pub staged: Option<Staged>,
+    /// One per destination of the plan.
+    pub deliveries: Vec<Delivery>,
+}
+
+impl Item {
+    fn is_verified(&self) -> bool {
+        self.staged.is_some() && self.deliveries.iter().all(|delivery| delivery.verified_at.is_some())
+    }
+}
+
+/// One envelope on its way home.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Transfer {
+    /// Its id.
+    pub id: TransferId,
+    /// The account of the envelope.
+    pub account: AccountId,
+    /// The envelope.
+    pub envelope_id: EnvelopeId,
+    /// Where it stands.
+    pub phase: Phase,
+    /// When its next step is due; `None` if only a wake moves it.
+    pub due_at: Option<Timestamp>,
+    /// Failed attempts in a row.
+    pub failures: u32,
+    /// Whether it waits without failing.
+    pub parked: Option<Parked>,
+    /// The last failure or the reason of an end, for people.
+    pub note: Option<String>,
+    /// When a notification first said that the envelope is final.
+    pub final_announced_at: Option<Timestamp>,
+    /// The artifacts must be fetched again: the platform announced newer ones.
+    pub refresh_wanted: bool,
+    /// The platform's last answer.
+    pub envelope: Option<Envelope>,
+    /// When it gave that answer.
+    pub confirmed_at: Option<Timestamp>,
+    /// What the rules decided.
+    pub plan: Option<Plan>,
+    /// When its artifacts were first listed.
+    pub listed_at: Option<Timestamp>,
+    /// The artifacts.
+    pub items: Vec<Item>,
+    /// Answers of "not found" in a row.
+    pub not_found: u32,
+    /// Verifications that found wrong bytes.
+    pub verification_failures: u32,
+    /// When a removal was first asked for.
+    pub disposal_asked_at: Option<Timestamp>,
+    /// When everything was archived and verified.
+    pub archived_at: Option<Timestamp>,
+    /// When it was removed at the platform.
+    pub disposed_at: Option<Timestamp>,
+}
+
+/// What is to be done now.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Step {
+    /// Nothing before this time; `None`: nothing until a wake.
+    Wait(Option<Timestamp>),
+    /// Ask the platform for the envelope.
+    Ask,
+    /// List its artifacts.
+    List,
+    /// Download item number `0..`.
+    Download(usize),
+    /// Put an item into a destination.
+    Deliver(usize, DestinationId),
+    /// Read an item back from a destination.
+    Verify(usize, DestinationId),
+    /// Write `metadata.json` into staging.
+    Compose,
+    /// Remove the envelope at the platform.
+    Dispose(Box<TransferProof>),
+    /// The proof that disposal needs cannot be made; the text says what is missing.
+    Stuck(String),
+}
+
+impl Step {
+    /// The word in attempts, logs and metrics.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Wait(_) => "wait",
+            Self::Ask => "ask",
+            Self::List => "list",
+            Self::Download(_) => "download",
+            Self::Deliver(..) => "deliver",
+            Self::Verify(..) => "verify",
+            Self::Compose => "compose",
+            Self::Dispose(_) => "dispose",
+            Self::Stuck(_) => "stuck",
+        }
+    }
+}
+
+/// How a step ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The platform answered [`Step::Ask`]; with what the rules say about a found envelope.
+    Answered(Lookup, Option<Plan>),
+    /// The artifacts.
+    Listed(Vec<ArtifactRef>),
+    /// An item lies in staging.
+    Staged(usize, Digest, u64),
+    /// An item's staged file is no longer there or no longer right.
+    StagedFileGone(usize),
+    /// A destination took an item.
+    Delivered(usize, DestinationId, Receipt),
+    /// A destination was read back.
+    Verified(usize, DestinationId, Verification),
+    /// `metadata.json` lies in staging.
+    Composed(Digest, u64),
+    /// The platform answered the removal.
+    Disposed(Disposal),
+    /// The step failed.
+    Failed(Error),
+}
+
+/// What must be recorded together with the transfer.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Change {
+    /// Lines for the journal.
+    pub journal: Vec<(Action, String)>,
+    /// Tasks to open (once per key).
+    pub open_tasks: Vec<TaskDraft>,
+    /// Keys of tasks that are settled.
+    pub close_tasks: Vec<String>,
+    /// The platform's answer on the envelope.
+    pub answer: Option<Envelope>,
+    /// The platform says that the envelope is gone.
+    pub gone: bool,
+    /// The access works: what is parked for it in this account may run again.
+    pub access_works: bool,
+}
+
+/// What a notification or sweep wants of a transfer. Wakes merge in any order.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Wake {
+    /// When to look.
+    pub at: Timestamp,
+    /// The envelope was announced as final.
+    pub final_announced: bool,
+    /// The platform announced new artifacts at this time.
+    pub artifacts_at: Option<Timestamp>,
+}
+
+impl Wake {
+    /// What `news` wants at `now`.
+    pub fn of(news: &Notification, now: Timestamp, pace: &Pace) -> Self {
+        let at = match news.kind.urgency() {
+            Urgency::Now => now,
+            Urgency::Soon => pace.after(now, REFRESH_AFTER),
+        };
+        let artifacts_at = (news.kind == NotificationKind::ArtifactsReady).then_some(news.occurred_at);
+        Self { at, final_announced: news.kind.is_final(), artifacts_at: artifacts_at.flatten() }
+    }
+
+    /// Both.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            at: self.at.min(other.at),
+            final_announced: self.final_announced || other.final_announced,
+            artifacts_at: self.artifacts_at.max(other.artifacts_at),
+        }
+    }
+}
+
+impl Transfer {
+    /// A transfer of an envelope heard of for the first time. A wake makes it due.
+    pub fn new(id: TransferId, account: AccountId, envelope_id: EnvelopeId) -> Self {
+        Self {
+            id,
+            account,
+            envelope_id,
+            phase: Phase::Watch,
+            due_at: None,
+            failures: 0,
+            parked: None,
+            note: None,
+            final_announced_at: None,
+            refresh_wanted: false,
+            envelope: None,
+            confirmed_at: None,
+            plan: None,
+            listed_at: None,
+            items: Vec::new(),
+            not_found: 0,
+            verification_failures: 0,
+            disposal_asked_at: None,
+            archived_at: None,
+            disposed_at: None,
+        }
+    }
+
+    /// The step that is due at `now`.
+    pub fn next(&self, now: Timestamp, pace: &Pace) -> Step {
+        match self.due_at {
+            None => return Step::Wait(None),
+            Some(due) if due > now => return Step::Wait(Some(due)),
+            Some(_) => {}
+        }
+        match self.phase {
+            Phase::Ask | Phase::Watch | Phase::Closed => Step::Ask,
+            Phase::List => Step::List,
+            Phase::Carry => self.next_of_carry(),
+            Phase::Archived => self.next_of_disposal(now, pace),
+            Phase::Disposed | Phase::Lost | Phase::DeadLetter | Phase::Resolved => Step::Wait(None),
+        }
+    }
+
+    fn next_of_carry(&self) -> Step {
+        for (index, item) in self.items.iter().enumerate() {
+            let Some(delivery) = item.deliveries.iter().find(|delivery| delivery.verified_at.is_none())
+            else {
+                continue;
+            };
+            let destination = delivery.destination.clone();
+            return match (&item.staged, &delivery.receipt) {
+                (None, _) if item.artifact.kind == ArtifactKind::Manifest => Step::Compose,
+                (None, _) => Step::Download(index),
+                (Some(_), None) => Step::Deliver(index, destination),
+                (Some(_), Some(_)) => Step::Verify(index, destination),
+            };
+        }
+        Step::Compose
+    }
+
+    fn next_of_disposal(&self, now: Timestamp, pace: &Pace) -> Step {
+        let is_fresh = |at: Option<Timestamp>, span| at.is_some_and(|at| pace.after(at, span) > now);
+        for (index, item) in self.items.iter().enumerate() {
+            for delivery in &item.deliveries {
+                // Real age on purpose: a rehearsal's pace would ask for a new check with every step.
+                let fresh =
+                    Pace::real(0).after(delivery.verified_at.unwrap_or(Timestamp::MIN), VERIFICATION_FRESH);
+                if fresh <= now {
+                    return Step::Verify(index, delivery.destination.clone());
+                }
+            }
+        }
+        if !is_fresh(self.confirmed_at, CONFIRMATION_FRESH) && self.confirmed_at != Some(now) {
+            return Step::Ask;
+        }
+        match TransferProof::of(self) {
+            Ok(proof) => Step::Dispose(Box::new(proof)),
+            Err(missing) => Step::Stuck(missing),
+        }
+    }
+
+    /// Takes a wake in. Back-offs, parked access and ends are not disturbed.
+    pub fn wake(&mut self, wake: &Wake) {
+        if wake.final_announced && self.final_announced_at.is_none() {
+            self.final_announced_at = Some(wake.at);
+        }
+        let fetched_at = self.items.iter().filter_map(|item| item.staged.map(|staged| staged.at)).min();
+        if let (Some(fetched), Some(announced)) = (fetched_at, wake.artifacts_at) {
+            self.refresh_wanted |= announced > fetched;
+        }
+        match self.phase {
+            Phase::Ask | Phase::Watch | Phase::Closed => {
+                let backing_off = self.failures > 0
+                    || self.parked.is_some_and(|parked| parked.reason == ParkReason::AccessNeeded);
+                if !backing_off {
+                    self.phase = Phase::Ask;
+                    self.due_at = Some(self.due_at.map_or(wake.at, |due| due.min(wake.at)));
+                }
+            }
+            Phase::Archived if self.refresh_wanted && self.disposal_asked_at.is_none() => {
+                self.phase = Phase::Ask;
+                self.due_at = Some(wake.at);
+            }
+            Phase::Archived
+            | Phase::List
+            | Phase::Carry
+            | Phase::Disposed
+            | Phase::Lost
+            | Phase::DeadLetter
+            | Phase::Resolved => {}
+        }
+    }
+
+    /// A person says: try again. `false` if there is nothing to try.
+    pub fn redrive(&mut self, now: Timestamp) -> bool {
+        if matches!(self.phase, Phase::Disposed | Phase::Resolved) {
+            return false;
+        }
+        self.phase = Phase::Ask;
+        self.due_at = Some(now);
+        self.failures = 0;
+        self.parked = None;
+        self.not_found = 0;
+        self.verification_failures = 0;
+        true
+    }
+
+    /// A person closes it by hand. `false` if it already came to its end.
+    pub fn resolve(&mut self, reason: &str) -> bool {
+        if matches!(self.phase, Phase::Disposed | Phase::Resolved) {
+            return false;
+        }
+        self.phase = Phase::Resolved;
+        self.due_at = None;
+        self.parked = None;
+        self.note = Some(reason.into());
+        true
+    }
+
+    /// The access to its account works again.
+    pub fn access_renewed(&mut self, now: Timestamp) {
+        if self.parked.is_some_and(|parked| parked.reason == ParkReason::AccessNeeded) {
+            self.parked = None;
+            self.due_at = Some(now);
+        }
+    }
+}

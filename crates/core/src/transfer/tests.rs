@@ -1,0 +1,292 @@
+use std::time::Duration;
+
+use super::*;
+use crate::artifact::Content;
+use crate::envelope::EnvelopeStatus;
+use crate::error::{ErrorKind, NotBefore, Remedy};
+use crate::limits::{RETRY_ATTEMPTS_MAX, VERIFICATION_FAILURES_MAX};
+use crate::rule::DisposePolicy;
+use crate::task::TaskKind;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + second).unwrap()
+}
+
+fn pace() -> Pace {
+    Pace::real(7)
+}
+
+fn envelope(status: EnvelopeStatus) -> Envelope {
+    Envelope {
+        id: EnvelopeId::new("e1"),
+        name: Some("Contract".into()),
+        status,
+        status_at_platform: status.as_str().into(),
+        sender: None,
+        signers: Vec::new(),
+        created_at: None,
+        completed_at: None,
+        metadata: None,
+        test_mode: false,
+        route: None,
+    }
+}
+
+fn plan(dispose: DisposePolicy) -> Plan {
+    Plan { deliver_to: vec![DestinationId::new("archive")], folder: "f".into(), dispose }
+}
+
+fn answered(status: EnvelopeStatus, dispose: DisposePolicy) -> Outcome {
+    let wanted = status == EnvelopeStatus::Completed;
+    Outcome::Answered(Lookup::Found(Box::new(envelope(status))), wanted.then(|| plan(dispose)))
+}
+
+fn artifact(id: &str) -> ArtifactRef {
+    ArtifactRef {
+        id: id.into(),
+        kind: ArtifactKind::Document,
+        name: "contract.pdf".into(),
+        content: Content::Pdf,
+    }
+}
+
+fn woken(final_announced: bool) -> Transfer {
+    let mut transfer =
+        Transfer::new(TransferId::from_bytes([1; 16]), AccountId::new("hr"), EnvelopeId::new("e1"));
+    transfer.wake(&Wake { at: at(0), final_announced, artifacts_at: None });
+    transfer
+}
+
+fn receipt(digest: Digest, bytes: u64) -> Receipt {
+    Receipt { location: "f/x".into(), version: 1, digest, bytes, already_there: false }
+}
+
+/// Does every step of a well-behaved world until none is due, and gives the steps' names.
+fn run(transfer: &mut Transfer, dispose: DisposePolicy, now: Timestamp) -> Vec<&'static str> {
+    let mut steps = Vec::new();
+    loop {
+        let step = transfer.next(now, &pace());
+        let outcome = match step.clone() {
+            Step::Wait(_) => return steps,
+            Step::Ask => answered(EnvelopeStatus::Completed, dispose),
+            Step::List => Outcome::Listed(vec![artifact("1"), artifact("2")]),
+            Step::Download(index) => Outcome::Staged(index, Digest::of(&[index as u8]), 10),
+            Step::Compose => Outcome::Composed(Digest::of(b"manifest"), 20),
+            Step::Deliver(index, destination) => {
+                let staged = transfer.items[index].staged.unwrap();
+                Outcome::Delivered(index, destination, receipt(staged.digest, staged.bytes))
+            }
+            Step::Verify(index, destination) => {
+                let staged = transfer.items[index].staged.unwrap();
+                let found = Verification::Present { digest: staged.digest, bytes: staged.bytes };
+                Outcome::Verified(index, destination, found)
+            }
+            Step::Dispose(proof) => {
+                assert_eq!(proof.verified().len(), 3);
+                Outcome::Disposed(Disposal::Removed)
+            }
+            Step::Stuck(why) => panic!("stuck: {why}"),
+        };
+        steps.push(step.as_str());
+        transfer.apply(outcome, now, &pace());
+        assert!(steps.len() < 50, "{steps:?}");
+    }
+}
+
+#[test]
+fn a_completed_envelope_is_listed_carried_verified_and_only_then_disposed_of() {
+    let mut transfer = woken(true);
+    let steps = run(&mut transfer, DisposePolicy::AfterTransfer, at(1));
+    let carry = ["download", "deliver", "verify", "download", "deliver", "verify"];
+    let end = ["compose", "deliver", "verify", "dispose"];
+    assert_eq!(steps, [&["ask", "list"], &carry[..], &end[..]].concat());
+    assert_eq!(transfer.phase, Phase::Disposed);
+    assert_eq!(transfer.items[1].file_name, "contract (2).pdf");
+}
+
+#[test]
+fn never_means_never_and_days_are_waited_for_with_a_new_look_before_disposal() {
+    let mut never = woken(true);
+    run(&mut never, DisposePolicy::Never, at(1));
+    assert_eq!((never.phase, never.due_at), (Phase::Archived, None));
+
+    let mut later = woken(true);
+    run(&mut later, DisposePolicy::AfterDays(2), at(1));
+    assert_eq!(later.due_at, Some(at(1 + 2 * 86_400)));
+    let steps = run(&mut later, DisposePolicy::AfterDays(2), at(1 + 2 * 86_400));
+    assert_eq!(steps, ["verify", "verify", "verify", "ask", "dispose"]);
+}
+
+#[test]
+fn an_early_announcement_parks_without_counting_failures_and_returns_to_watching_after_a_day() {
+    let mut transfer = woken(true);
+    let mut now = at(0);
+    let mut waits = Vec::new();
+    while transfer.phase == Phase::Ask {
+        transfer.apply(answered(EnvelopeStatus::InProgress, DisposePolicy::Never), now, &pace());
+        assert_eq!(transfer.failures, 0);
+        let Some(due) = transfer.due_at else { break };
+        waits.push(due.as_second() - now.as_second());
+        now = due;
+    }
+    assert_eq!(&waits[..6], [5, 15, 60, 300, 900, 3600]);
+    assert_eq!(transfer.phase, Phase::Watch);
+    assert!(now.as_second() - at(0).as_second() <= 25 * 3600);
+}
+
+#[test]
+fn an_envelope_in_progress_is_watched_and_a_sweep_wakes_it() {
+    let mut transfer = woken(false);
+    transfer.apply(answered(EnvelopeStatus::InProgress, DisposePolicy::Never), at(0), &pace());
+    assert_eq!(transfer.next(at(99_999), &pace()), Step::Wait(None));
+    transfer.wake(&Wake { at: at(5), final_announced: true, artifacts_at: None });
+    assert_eq!(transfer.next(at(5), &pace()), Step::Ask);
+}
+
+#[test]
+fn a_refused_access_parks_and_opens_one_task_per_account_and_goes_on_when_it_works() {
+    let mut transfer = woken(true);
+    let refused = || Outcome::Failed(Error::new(ErrorKind::AccessRefused, Remedy::RenewAccess, "ask", "401"));
+    let change = transfer.apply(refused(), at(0), &pace());
+    assert_eq!(change.open_tasks[0].key, "access_refused/hr");
+    assert_eq!(transfer.failures, 0);
+    transfer.wake(&Wake { at: at(1), final_announced: true, artifacts_at: None });
+    assert_eq!(transfer.next(at(2), &pace()), Step::Wait(Some(at(900))), "a wake does not spin");
+    let change = transfer.apply(answered(EnvelopeStatus::Completed, DisposePolicy::Never), at(900), &pace());
+    assert!(change.access_works);
+    assert_eq!(change.close_tasks, ["access_refused/hr"]);
+}
+
+#[test]
+fn retries_are_counted_bounded_and_end_as_a_dead_letter_that_a_person_can_redrive() {
+    let mut transfer = woken(true);
+    let mut now = at(0);
+    let failed = || Outcome::Failed(Error::new(ErrorKind::Unavailable, Remedy::Retry(None), "ask", "503"));
+    for _ in 1..RETRY_ATTEMPTS_MAX {
+        transfer.apply(failed(), now, &pace());
+        assert_eq!(transfer.phase, Phase::Ask);
+        now = transfer.due_at.unwrap();
+    }
+    let change = transfer.apply(failed(), now, &pace());
+    assert_eq!(transfer.phase, Phase::DeadLetter);
+    assert_eq!(change.open_tasks[0].kind, TaskKind::DeadLetter);
+    assert!(transfer.redrive(now));
+    run(&mut transfer, DisposePolicy::Never, now);
+    assert_eq!(transfer.phase, Phase::Archived);
+}
+
+#[test]
+fn a_rate_limit_is_waited_out() {
+    let mut transfer = woken(true);
+    let wait = Remedy::Retry(Some(NotBefore::After(Duration::from_secs(100))));
+    transfer.apply(Outcome::Failed(Error::new(ErrorKind::RateLimited, wait, "ask", "429")), at(0), &pace());
+    assert_eq!(transfer.due_at, Some(at(100)));
+}
+
+#[test]
+fn deletion_before_archiving_is_a_loss_that_a_person_hears_of() {
+    let mut transfer = woken(true);
+    let change = transfer.apply(Outcome::Answered(Lookup::Deleted { at: None }, None), at(0), &pace());
+    assert_eq!(transfer.phase, Phase::Lost);
+    assert_eq!(change.open_tasks[0].kind, TaskKind::DeletedBeforeArchived);
+}
+
+#[test]
+fn not_found_is_believed_only_after_several_looks() {
+    let mut transfer = woken(true);
+    let mut now = at(0);
+    let mut tasks = Vec::new();
+    while let Some(due) = transfer.due_at {
+        now = now.max(due);
+        tasks = transfer.apply(Outcome::Answered(Lookup::NotFound, None), now, &pace()).open_tasks;
+    }
+    assert_eq!((transfer.phase, transfer.not_found), (Phase::DeadLetter, 5));
+    assert_eq!(tasks[0].kind, TaskKind::NotVisible);
+}
+
+#[test]
+fn wrong_bytes_in_the_archive_are_delivered_again_and_never_make_a_proof() {
+    let mut transfer = woken(true);
+    run(&mut transfer, DisposePolicy::AfterDays(1), at(1));
+    let mut now = at(1 + 86_400);
+    for failure in 1..=VERIFICATION_FAILURES_MAX {
+        let Step::Verify(0, destination) = transfer.next(now, &pace()) else { panic!("{transfer:?}") };
+        let other = Verification::Present { digest: Digest::of(b"other"), bytes: 10 };
+        transfer.apply(Outcome::Verified(0, destination.clone(), other), now, &pace());
+        assert!(TransferProof::of(&transfer).is_err());
+        assert_eq!(transfer.verification_failures, failure);
+        if failure < VERIFICATION_FAILURES_MAX {
+            now = transfer.due_at.unwrap();
+            assert_eq!(transfer.next(now, &pace()), Step::Deliver(0, destination.clone()));
+            let staged = transfer.items[0].staged.unwrap();
+            transfer.apply(
+                Outcome::Delivered(0, destination, receipt(staged.digest, staged.bytes)),
+                now,
+                &pace(),
+            );
+        }
+    }
+    assert_eq!(transfer.phase, Phase::DeadLetter);
+}
+
+#[test]
+fn newer_artifacts_are_fetched_again_and_older_announcements_are_not() {
+    let mut transfer = woken(true);
+    run(&mut transfer, DisposePolicy::Never, at(10));
+    transfer.wake(&Wake { at: at(20), final_announced: true, artifacts_at: Some(at(9)) });
+    assert_eq!(transfer.next(at(30), &pace()), Step::Wait(None));
+    transfer.wake(&Wake { at: at(20), final_announced: true, artifacts_at: Some(at(19)) });
+    let steps = run(&mut transfer, DisposePolicy::Never, at(30));
+    assert_eq!(steps.iter().filter(|step| **step == "download").count(), 2);
+    assert_eq!(transfer.phase, Phase::Archived);
+}
+
+#[test]
+fn a_lost_staged_file_is_downloaded_again() {
+    let mut transfer = woken(true);
+    transfer.apply(answered(EnvelopeStatus::Completed, DisposePolicy::Never), at(0), &pace());
+    transfer.apply(Outcome::Listed(vec![artifact("1")]), at(0), &pace());
+    transfer.apply(Outcome::Staged(0, Digest::of(b"x"), 1), at(0), &pace());
+    assert!(matches!(transfer.next(at(0), &pace()), Step::Deliver(0, _)));
+    transfer.apply(Outcome::StagedFileGone(0), at(0), &pace());
+    assert_eq!(transfer.next(at(0), &pace()), Step::Download(0));
+}
+
+#[test]
+fn a_proof_needs_every_artifact_in_every_destination_and_a_final_status() {
+    let mut transfer = woken(true);
+    run(&mut transfer, DisposePolicy::Never, at(1));
+    assert!(TransferProof::of(&transfer).is_ok());
+    let broken: [fn(&mut Transfer); 6] = [
+        |t| t.items[1].deliveries[0].verified_at = None,
+        |t| t.items[1].deliveries[0].receipt = None,
+        |t| t.items[0].staged = None,
+        |t| t.items.clear(),
+        |t| t.envelope.as_mut().unwrap().status = EnvelopeStatus::InProgress,
+        |t| t.plan.as_mut().unwrap().deliver_to.push(DestinationId::new("second")),
+    ];
+    for (number, breaks) in broken.iter().enumerate() {
+        let mut transfer = transfer.clone();
+        breaks(&mut transfer);
+        assert!(TransferProof::of(&transfer).is_err(), "{number}");
+    }
+}
+
+#[test]
+fn a_disposal_whose_answer_was_lost_is_found_done() {
+    let mut transfer = woken(true);
+    run(&mut transfer, DisposePolicy::AfterDays(1), at(1));
+    transfer.disposal_asked_at = Some(at(86_401));
+    let change = transfer.apply(Outcome::Answered(Lookup::NotFound, None), at(86_402), &pace());
+    assert_eq!(transfer.phase, Phase::Disposed);
+    assert!(change.gone);
+}
+
+#[test]
+fn what_no_rule_wants_is_closed_and_looked_at_again_when_it_changes() {
+    let mut transfer = woken(true);
+    transfer.apply(answered(EnvelopeStatus::Expired, DisposePolicy::Never), at(0), &pace());
+    assert_eq!((transfer.phase, transfer.due_at), (Phase::Closed, None));
+    transfer.wake(&Wake { at: at(5), final_announced: false, artifacts_at: None });
+    assert_eq!(transfer.next(at(5), &pace()), Step::Ask);
+}
