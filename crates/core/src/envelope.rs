@@ -194,7 +194,7 @@ impl Known {
             self.confirmed = false;
         }
         self.announced |= by_callback && news.kind.is_final();
-        self.swept |= !by_callback && !settled;
+        self.swept |= !by_callback && news.kind.is_final() && !settled;
         fill(&mut self.name, &news.name);
         fill(&mut self.sender, &news.sender);
         self.updated_at = self.updated_at.max(now);

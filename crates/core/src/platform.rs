@@ -74,6 +74,7 @@ pub struct Access {
 pub type Read<T> = Box<dyn FnOnce(Response<Bytes>, Timestamp) -> Result<Next<T>, Error> + Send>;
 
 /// What a response led to.
+#[expect(clippy::large_enum_variant, reason = "lives for a moment on the stack; a box would be dearer")]
 pub enum Next<T> {
     /// The value.
     Done(T),

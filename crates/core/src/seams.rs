@@ -41,7 +41,7 @@ pub struct Downloaded {
 /// How a download ended.
 #[derive(Debug)]
 pub enum Download {
-    /// 2xx, the whole body is in the file and durable.
+    /// 2xx, the whole body is in the file.
     Staged(Downloaded),
     /// Any other status, with its (bounded) body; no file was left.
     Refused(Response<Bytes>),
@@ -52,7 +52,8 @@ pub enum Download {
 pub trait Transport: Send + Sync {
     /// Sends a request and reads the bounded response, whatever its status.
     async fn exchange(&self, account: &AccountId, request: Request<Bytes>) -> Result<Response<Bytes>, Error>;
-    /// Streams a response's body into the file `into`, which is complete and durable when this returns.
+    /// Streams a response's body into the file `into`, which is complete when this returns. It need not be
+    /// durable: a staged file that a crash tore does not fit its digest and is fetched again.
     async fn download(
         &self,
         account: &AccountId,

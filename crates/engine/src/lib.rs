@@ -1,1 +1,189 @@
-//! Placeholder.
+//! The engine: what happens after a callback was noted.
+//!
+//! The [projector](projector) turns noted callbacks into news about envelopes; [workers](worker) carry each
+//! envelope's transfer step by step; [sweeps](sweep) find what no callback announced. All three look at the
+//! store's state and act; the store's commit signal only makes them look sooner. What a step decides is
+//! core's; what is done is here: the only HTTP client towards platforms, the staging folder, the archive.
+#![forbid(unsafe_code)]
+
+pub mod limits;
+mod manifest;
+mod metrics;
+mod projector;
+mod staging;
+mod steps;
+mod sweep;
+mod transport;
+mod worker;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aftersign_core::backoff::Pace;
+use aftersign_core::platform::{Access, Call, Next, Platform};
+use aftersign_core::rule::Rule;
+use aftersign_core::seams::{Clock, Destination, Entropy, Transport};
+use aftersign_core::{Error, ErrorKind, Remedy, Timestamp};
+use aftersign_store::{Store, Worker};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+pub use metrics::EngineMetrics;
+pub use sweep::{SweepProgress, SweepReport};
+pub use transport::HttpTransport;
+
+use staging::Staging;
+
+/// One account as the engine needs it.
+#[derive(Clone)]
+pub struct EngineAccount {
+    /// Its platform.
+    pub platform: &'static dyn Platform,
+    /// With what and where the platform is called.
+    pub access: Access,
+    /// Time between two sweeps.
+    pub reconcile_every: Duration,
+}
+
+/// What the engine works with.
+pub struct EngineParts {
+    /// The accounts.
+    pub accounts: Vec<EngineAccount>,
+    /// The rules, first match wins.
+    pub rules: Vec<Rule>,
+    /// The destinations that rules name.
+    pub destinations: Vec<Arc<dyn Destination>>,
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// The HTTP client towards platforms.
+    pub transport: Arc<dyn Transport>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// The source of randomness.
+    pub entropy: Arc<dyn Entropy>,
+    /// Folder for downloads on their way.
+    pub staging_dir: PathBuf,
+    /// This node's name, unique among nodes on one store.
+    pub node: String,
+    /// Divides every wait of ours.
+    pub time_scale: f64,
+    /// Where steps are counted.
+    pub metrics: EngineMetrics,
+}
+
+/// The engine of one process.
+pub struct Engine {
+    accounts: Vec<EngineAccount>,
+    rules: Vec<Rule>,
+    destinations: Vec<Arc<dyn Destination>>,
+    store: Arc<dyn Store>,
+    transport: Arc<dyn Transport>,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    staging: Staging,
+    worker: Worker,
+    time_scale: f64,
+    metrics: EngineMetrics,
+}
+
+impl Engine {
+    /// Puts the parts together. Makes the staging folder.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Storage`] if the staging folder cannot be made.
+    pub fn new(parts: EngineParts) -> Result<Arc<Self>, Error> {
+        let mut boot = [0u8; 8];
+        parts.entropy.fill(&mut boot);
+        let boot = aftersign_core::digest::encode_hex(&boot);
+        Ok(Arc::new(Self {
+            accounts: parts.accounts,
+            rules: parts.rules,
+            destinations: parts.destinations,
+            store: parts.store,
+            transport: parts.transport,
+            clock: parts.clock,
+            entropy: parts.entropy,
+            staging: Staging::open(parts.staging_dir)?,
+            worker: Worker { node: parts.node, boot },
+            time_scale: parts.time_scale,
+            metrics: parts.metrics,
+        }))
+    }
+
+    /// Works until `shutdown`; then lets running steps end, within [`limits::SHUTDOWN_WAIT`].
+    pub async fn run(self: Arc<Self>, shutdown: CancellationToken) {
+        self.rescue().await;
+        self.sweep_staging().await;
+        let mut loops = JoinSet::new();
+        loops.spawn(Arc::clone(&self).run_projector(shutdown.clone()));
+        loops.spawn(Arc::clone(&self).run_rescue(shutdown.clone()));
+        for account in self.accounts.clone() {
+            loops.spawn(Arc::clone(&self).run_account(account.clone(), shutdown.clone()));
+            if account.platform.capabilities().list_changes {
+                loops.spawn(Arc::clone(&self).run_sweeps(account, shutdown.clone()));
+            }
+        }
+        while let Some(ended) = loops.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "a loop of the engine broke off; the others go on");
+            }
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Our pace with fresh jitter.
+    fn pace(&self) -> Pace {
+        let mut seed = [0u8; 8];
+        self.entropy.fill(&mut seed);
+        Pace { time_scale: self.time_scale, seed: u64::from_le_bytes(seed) }
+    }
+
+    /// Asks a platform a question, following it over as many requests as it takes.
+    async fn ask<T: Send>(&self, access: &Access, call: Result<Call<T>, Error>) -> Result<T, Error> {
+        let mut call = call?;
+        for _ in 0..limits::CALL_HOPS_MAX {
+            let (operation, request, read) = call.into_parts();
+            let response = self
+                .transport
+                .exchange(&access.account, request)
+                .await
+                .map_err(|error| error.with("asked", operation))?;
+            match read(response, self.now())? {
+                Next::Done(value) => return Ok(value),
+                Next::Then(next) => call = next,
+            }
+        }
+        Err(Error::new(
+            ErrorKind::Unintelligible,
+            Remedy::Retry(None),
+            "ask",
+            "the platform's answers lead in circles",
+        ))
+    }
+
+    async fn run_rescue(self: Arc<Self>, shutdown: CancellationToken) {
+        while !rest(limits::RESCUE_EVERY, &shutdown).await {
+            self.rescue().await;
+        }
+    }
+
+    async fn rescue(&self) {
+        match self.store.rescue(&self.worker, self.now()).await {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(count, "rescued transfers whose worker was gone"),
+            Err(error) => tracing::warn!(%error, "cannot look for leases of dead workers"),
+        }
+    }
+}
+
+/// Waits; `true` when it is time to stop.
+async fn rest(wait: Duration, shutdown: &CancellationToken) -> bool {
+    tokio::select! {
+        () = shutdown.cancelled() => true,
+        () = tokio::time::sleep(wait) => shutdown.is_cancelled(),
+    }
+}

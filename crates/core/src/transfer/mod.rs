@@ -408,6 +408,11 @@ impl Transfer {
         }
     }
 
+    /// The item number that `metadata.json` has or will have: it follows the artifacts.
+    pub fn manifest_index(&self) -> usize {
+        self.items.iter().filter(|item| item.artifact.kind != ArtifactKind::Manifest).count()
+    }
+
     /// Takes a wake in. Back-offs, parked access and ends are not disturbed.
     pub fn wake(&mut self, wake: &Wake) {
         if wake.final_announced && self.final_announced_at.is_none() {

@@ -1,0 +1,48 @@
+//! The engine's limits, with unit and reason.
+
+use std::time::Duration;
+
+/// How long a claimed transfer is ours without a word; renewed while a step runs.
+pub const LEASE: Duration = Duration::from_secs(60);
+/// How often a running step renews its lease: three chances before it ends.
+pub const LEASE_RENEW_EVERY: Duration = Duration::from_secs(20);
+/// How often leases of dead workers are looked for.
+pub const RESCUE_EVERY: Duration = Duration::from_secs(15);
+/// How often the queue and the inbox are looked at without a hint: other processes give none.
+pub const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Pause between two looks that hints ask for, so that a flood of commits is not a flood of looks.
+pub const LOOK_PAUSE: Duration = Duration::from_millis(20);
+/// Pause after the store failed us.
+pub const STORE_PAUSE: Duration = Duration::from_secs(1);
+/// Callbacks taken into one projection: one commit's worth.
+pub const PROJECTION_BATCH: usize = 256;
+/// How long running steps may take to end at shutdown; then their leases tell others.
+pub const SHUTDOWN_WAIT: Duration = Duration::from_secs(20);
+
+/// Time to connect to a platform.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Silence on a connection before it counts as dead.
+pub const READ_TIMEOUT: Duration = Duration::from_secs(30);
+/// Whole exchange of a request and a small answer.
+pub const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(90);
+/// Largest answer read into memory, in bytes; lists of a year stay below.
+pub const EXCHANGE_BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Largest body kept of a refused download, in bytes.
+pub const REFUSAL_BODY_BYTES_MAX: usize = 64 * 1024;
+/// Largest artifact, in bytes: beyond this a download is taken for broken.
+pub const ARTIFACT_BYTES_MAX: u64 = 8 * 1024 * 1024 * 1024;
+/// Bytes kept from each end of a download for the content check.
+pub const EDGE_BYTES: usize = 1024;
+/// Requests that one question may lead to (fallbacks, confirmations).
+pub const CALL_HOPS_MAX: usize = 8;
+
+/// How far the first sweep of an account looks back.
+pub const FIRST_SWEEP_BACK: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// How far a sweep reaches back before the one before: indexes lag and clocks differ.
+pub const SWEEP_OVERLAP: Duration = Duration::from_secs(24 * 60 * 60);
+/// Pages of one sweep: beyond this the listing goes in circles.
+pub const SWEEP_PAGES_MAX: usize = 10_000;
+/// Tries of one page before the sweep is given up until its next time.
+pub const SWEEP_PAGE_TRIES_MAX: u32 = 8;
+/// Envelopes looked up or woken in one commit of a sweep.
+pub const SWEEP_BATCH: usize = 200;

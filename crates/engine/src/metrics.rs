@@ -1,0 +1,53 @@
+//! What the engine counts.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::registry::Registry;
+
+/// Labels of a step's counter.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+pub(crate) struct StepLabels {
+    pub(crate) account: String,
+    pub(crate) step: &'static str,
+    pub(crate) outcome: &'static str,
+}
+
+/// Labels of a sweep's counters.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+pub(crate) struct AccountLabels {
+    pub(crate) account: String,
+}
+
+/// The engine's counters.
+#[derive(Clone, Default)]
+pub struct EngineMetrics {
+    pub(crate) steps: Family<StepLabels, Counter>,
+    pub(crate) downloaded_bytes: Family<AccountLabels, Counter>,
+    pub(crate) sweeps: Family<AccountLabels, Counter>,
+    pub(crate) swept_differences: Family<AccountLabels, Counter>,
+}
+
+impl EngineMetrics {
+    /// Counters registered in `registry`.
+    pub fn registered(registry: &mut Registry) -> Self {
+        let metrics = Self::default();
+        registry.register(
+            "aftersign_transfer_steps",
+            "Steps of transfers by outcome (ok or the kind of failure)",
+            metrics.steps.clone(),
+        );
+        registry.register(
+            "aftersign_downloaded_bytes",
+            "Bytes of artifacts downloaded from platforms",
+            metrics.downloaded_bytes.clone(),
+        );
+        registry.register("aftersign_sweeps", "Sweeps that ended well", metrics.sweeps.clone());
+        registry.register(
+            "aftersign_swept_differences",
+            "Envelopes that sweeps found otherwise than known",
+            metrics.swept_differences.clone(),
+        );
+        metrics
+    }
+}

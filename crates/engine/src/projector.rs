@@ -1,0 +1,112 @@
+//! The projector: noted callbacks become news about envelopes.
+//!
+//! It interprets again what intake only keyed, so that a replay with a newer version understands more than the
+//! version that took the callback in.
+
+use std::sync::Arc;
+
+use aftersign_core::callback::{Inbound, Meaning};
+use aftersign_core::ids::AccountId;
+use aftersign_core::task::{TaskDraft, TaskKind};
+use aftersign_store::{News, NewsSource, StoreError, StoredCallback};
+use tokio_util::sync::CancellationToken;
+
+use crate::limits::{LOOK_EVERY, LOOK_PAUSE, PROJECTION_BATCH, STORE_PAUSE};
+use crate::{Engine, rest};
+
+impl Engine {
+    pub(crate) async fn run_projector(self: Arc<Self>, shutdown: CancellationToken) {
+        let mut commits = self.store.watch();
+        while !shutdown.is_cancelled() {
+            commits.mark_unchanged();
+            let wait = match self.project().await {
+                Ok(0) => LOOK_EVERY,
+                Ok(_) => continue,
+                Err(error) => {
+                    tracing::warn!(%error, "cannot project callbacks; they wait");
+                    STORE_PAUSE
+                }
+            };
+            tokio::select! {
+                () = shutdown.cancelled() => {}
+                () = tokio::time::sleep(wait) => {}
+                changed = commits.changed() => {
+                    if changed.is_err() || rest(LOOK_PAUSE, &shutdown).await {
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Projects one batch. Gives how many callbacks it held.
+    async fn project(&self) -> Result<usize, StoreError> {
+        let callbacks = self.store.unprojected(PROJECTION_BATCH).await?;
+        if callbacks.is_empty() {
+            return Ok(0);
+        }
+        let count = callbacks.len();
+        let news = callbacks.into_iter().map(|callback| self.news_of(callback)).collect();
+        self.store.announce(news, self.now(), self.pace()).await?;
+        Ok(count)
+    }
+
+    fn news_of(&self, callback: StoredCallback) -> News {
+        let row = &callback.row;
+        let mut news = News {
+            source: NewsSource::Callback(row.id),
+            account: row.account.clone(),
+            platform: row.platform.clone(),
+            notifications: Vec::new(),
+            open_tasks: Vec::new(),
+        };
+        let Some(account) = self.accounts.iter().find(|account| account.access.account == row.account) else {
+            news.open_tasks.push(quarantine_task(
+                &row.account,
+                "Callbacks of an account wait that is no longer in the config.",
+            ));
+            return news;
+        };
+        let kind = row.kind.clone();
+        match account.platform.interpret(&inbound(callback)).meaning {
+            Meaning::Understood(notifications) => news.notifications = notifications,
+            Meaning::Quarantined(reason) => {
+                let kind = kind.unwrap_or_else(|| "unknown kind".into());
+                news.open_tasks.push(quarantine_task(
+                    &news.account,
+                    &format!("A callback ({kind}) was kept and not acted on: {reason}"),
+                ));
+            }
+        }
+        news
+    }
+}
+
+fn quarantine_task(account: &AccountId, what: &str) -> TaskDraft {
+    TaskDraft::for_account(
+        TaskKind::Quarantined,
+        account,
+        what.into(),
+        "Look at `aftersign callbacks list --quarantined`; mend the callback URL at the platform if it is \
+         wrong, run `aftersign reconcile` so that nothing is missed, and resolve this task.",
+    )
+}
+
+/// The request as it came, but for redacted secrets.
+fn inbound(callback: StoredCallback) -> Inbound {
+    let mut headers = http::HeaderMap::new();
+    for (name, value) in &callback.headers {
+        if let (Ok(name), Ok(value)) =
+            (http::HeaderName::try_from(name.as_str()), http::HeaderValue::from_str(value))
+        {
+            headers.append(name, value);
+        }
+    }
+    Inbound {
+        method: http::Method::from_bytes(callback.method.as_bytes()).unwrap_or(http::Method::POST),
+        channel: callback.row.channel,
+        query: callback.query,
+        headers,
+        body: callback.body,
+    }
+}
