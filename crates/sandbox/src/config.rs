@@ -1,0 +1,222 @@
+//! What a caller says to get a world: where it listens, how fast it runs, how unkind it is, and who looks on.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ledger::EnvelopeRecord;
+
+/// How often the sandbox misbehaves beyond what the platforms do anyway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FaultProfile {
+    /// Only what is inherent to the platforms: files still being prepared, a status that waits for an acknowledgement.
+    Off,
+    /// About one operation in ten goes wrong.
+    #[default]
+    Normal,
+    /// About three operations in ten go wrong.
+    Hard,
+}
+
+impl FaultProfile {
+    /// The share of operations that go wrong.
+    pub(crate) fn rate(self) -> f64 {
+        match self {
+            FaultProfile::Off => 0.0,
+            FaultProfile::Normal => 0.10,
+            FaultProfile::Hard => 0.30,
+        }
+    }
+
+    /// How often in a row one operation may fail: a correct client always succeeds in the end.
+    pub(crate) fn consecutive_max(self) -> u32 {
+        match self {
+            FaultProfile::Off => 0,
+            FaultProfile::Normal => 3,
+            FaultProfile::Hard => 6,
+        }
+    }
+}
+
+impl fmt::Display for FaultProfile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            FaultProfile::Off => "off",
+            FaultProfile::Normal => "normal",
+            FaultProfile::Hard => "hard",
+        })
+    }
+}
+
+impl FromStr for FaultProfile {
+    type Err = UnknownName;
+
+    fn from_str(text: &str) -> Result<FaultProfile, UnknownName> {
+        match text {
+            "off" => Ok(FaultProfile::Off),
+            "normal" => Ok(FaultProfile::Normal),
+            "hard" => Ok(FaultProfile::Hard),
+            _ => Err(UnknownName { given: text.to_owned(), expected: "off, normal or hard" }),
+        }
+    }
+}
+
+/// A platform that the sandbox imitates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Vendor {
+    /// Dropbox Sign, API v3.
+    #[serde(rename = "dropbox-sign")]
+    DropboxSign,
+    /// eSignAnyWhere, API v6 with the needed part of v5.
+    #[serde(rename = "esignanywhere")]
+    ESignAnyWhere,
+}
+
+impl Vendor {
+    /// Every platform there is.
+    pub const ALL: [Vendor; 2] = [Vendor::DropboxSign, Vendor::ESignAnyWhere];
+
+    /// The name used in configuration and in URLs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Vendor::DropboxSign => "dropbox-sign",
+            Vendor::ESignAnyWhere => "esignanywhere",
+        }
+    }
+}
+
+impl fmt::Display for Vendor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Vendor {
+    type Err = UnknownName;
+
+    fn from_str(text: &str) -> Result<Vendor, UnknownName> {
+        Vendor::ALL
+            .into_iter()
+            .find(|vendor| vendor.name() == text)
+            .ok_or_else(|| UnknownName { given: text.to_owned(), expected: "dropbox-sign or esignanywhere" })
+    }
+}
+
+/// A name that is none of the known ones.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{given}` is not known here; expected {expected}")]
+pub struct UnknownName {
+    /// What was given.
+    pub given: String,
+    /// What would have been understood.
+    pub expected: &'static str,
+}
+
+/// Called on a blocking thread when a client asks to remove an envelope, **before** it is removed. It gets the ledger's
+/// record of that envelope and returns how many of its artifacts it cannot find in the archive.
+pub type DisposalWitness = Arc<dyn Fn(&EnvelopeRecord) -> usize + Send + Sync>;
+
+/// How a world is to be.
+#[derive(Clone)]
+pub struct SandboxConfig {
+    /// Where to listen; port 0 takes any free port. Nothing here is protected: keep it on loopback.
+    pub listen: SocketAddr,
+    /// Decides everything that looks like chance.
+    pub seed: u64,
+    /// How unkind the world is.
+    pub faults: FaultProfile,
+    /// Divides every wait of the world; 1.0 is real time, 3600 makes an hour last a second.
+    pub time_scale: f64,
+    /// Asked before a client's removal of an envelope takes effect.
+    pub disposal_witness: Option<DisposalWitness>,
+    /// Dropbox Sign forgets a callback URL after 10 consecutive failures. Off by default, so that a demo whose server is
+    /// killed does not go silent; with it on, the rest of the callbacks count as withheld.
+    pub clear_callback_url: bool,
+}
+
+impl Default for SandboxConfig {
+    fn default() -> SandboxConfig {
+        SandboxConfig {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            seed: 1,
+            faults: FaultProfile::Off,
+            time_scale: 1.0,
+            disposal_witness: None,
+            clear_callback_url: false,
+        }
+    }
+}
+
+impl fmt::Debug for SandboxConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SandboxConfig")
+            .field("listen", &self.listen)
+            .field("seed", &self.seed)
+            .field("faults", &self.faults)
+            .field("time_scale", &self.time_scale)
+            .field("clear_callback_url", &self.clear_callback_url)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An account at one of the platforms.
+#[derive(Clone)]
+pub struct AccountSpec {
+    /// The platform it is at.
+    pub vendor: Vendor,
+    /// The name by which the caller knows it; unique in a sandbox.
+    pub id: String,
+    /// Dropbox Sign: the API key, which also keys the callbacks' HMAC. eSignAnyWhere: the `apiToken`.
+    pub api_key: String,
+    /// Where callbacks go: the base URL `{public_url}/callbacks/{account}/{path_secret}`. For eSignAnyWhere the channel and
+    /// the placeholders are appended. Empty: no callbacks at all.
+    pub callback_url: String,
+}
+
+impl fmt::Debug for AccountSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The key and the URL's path are secrets of the product under rehearsal.
+        f.debug_struct("AccountSpec")
+            .field("vendor", &self.vendor)
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a world could not be started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SandboxError {
+    /// Somebody listens there already.
+    #[error(
+        "the sandbox cannot listen on {addr}: the address is in use; stop what runs there or choose another port"
+    )]
+    AddressInUse {
+        /// The wanted address.
+        addr: SocketAddr,
+    },
+    /// The address cannot be listened on for another reason.
+    #[error("the sandbox cannot listen on {addr}")]
+    Listen {
+        /// The wanted address.
+        addr: SocketAddr,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// The scale is zero, negative or not a number.
+    #[error("time_scale must be a positive number, not {given}")]
+    TimeScale {
+        /// What was given.
+        given: f64,
+    },
+    /// The HTTP client of the callback sender could not be made.
+    #[error("the sandbox's callback sender cannot be set up")]
+    Client {
+        /// The client's reason.
+        source: reqwest::Error,
+    },
+}

@@ -1,0 +1,154 @@
+//! The sandbox's own account of what it promised, served, announced and lost: what a rehearsal is judged by.
+//! It is kept apart from everything the product records about itself.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::config::Vendor;
+
+/// A snapshot of everything that happened.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Ledger {
+    /// Every envelope ever created, in the order of creation.
+    pub envelopes: Vec<EnvelopeRecord>,
+    /// What became of the callbacks.
+    pub callbacks: CallbackTally,
+    /// How often each injected fault really happened.
+    pub faults: BTreeMap<&'static str, u64>,
+}
+
+impl Ledger {
+    /// The record of one envelope.
+    pub fn envelope(&self, id: &str) -> Option<&EnvelopeRecord> {
+        self.envelopes.iter().find(|record| record.id == id)
+    }
+}
+
+/// What became of the callbacks. A callback is one fact for one URL; an attempt is one HTTP request.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct CallbackTally {
+    /// Callbacks that were attempted at least once.
+    pub sent: u64,
+    /// Callbacks that were acknowledged.
+    pub acknowledged: u64,
+    /// Attempts that got an answer although an earlier attempt of the same callback had got one, plus injected repeats.
+    pub repeats: u64,
+    /// Attempts answered with a wrong status or a wrong body.
+    pub refused: u64,
+    /// Callbacks never sent because an injected fault lost them, and those not sent or no longer tried because the callback
+    /// URL was cleared.
+    pub withheld: u64,
+    /// Attempts without an answer: connection refused or broken, or no answer in time.
+    pub unreachable: u64,
+    /// Callbacks given up after the platform's last attempt.
+    pub given_up: u64,
+}
+
+/// How an envelope ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Everybody signed.
+    Completed,
+    /// A signer declined (eSignAnyWhere: rejected).
+    Declined,
+    /// The sender cancelled it.
+    Cancelled,
+    /// Its time ran out.
+    Expired,
+    /// It has not ended.
+    InProgress,
+}
+
+/// One envelope, as the sandbox knows it to be.
+#[derive(Debug, Clone, Serialize)]
+pub struct EnvelopeRecord {
+    /// The platform.
+    pub vendor: Vendor,
+    /// The account it belongs to.
+    pub account_id: String,
+    /// Its id at the platform.
+    pub id: String,
+    /// Its title.
+    pub name: String,
+    /// How it ended. This is the truth; the API may show it later.
+    pub outcome: Outcome,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// Whether at least one callback of its end was acknowledged.
+    pub announced: bool,
+    /// Whether the callbacks of its end were withheld by a fault, so that only a sweep finds it.
+    pub withheld: bool,
+    /// Whether it is a test request.
+    pub test_mode: bool,
+    /// What can be downloaded of it now that it has ended; empty while in progress, when cancelled and when expired.
+    pub artifacts: Vec<ArtifactRecord>,
+    /// When and by whom it was removed.
+    pub deleted: Option<Deletion>,
+    /// How many API calls named this envelope.
+    pub api_calls: u64,
+}
+
+/// One file that the platform serves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ArtifactRecord {
+    /// The name under which it is served.
+    pub name: String,
+    /// The digest of its bytes, lower-case hexadecimal.
+    pub sha256: String,
+    /// Its size.
+    pub bytes: u64,
+    /// `signed-pdf`, `zip`, `document`, `audit-trail`, `audit-trail-xml`, `attachment` or `legal`.
+    pub kind: &'static str,
+    /// How often it was downloaded completely.
+    pub served: u64,
+}
+
+/// The removal of an envelope.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Deletion {
+    /// When it happened.
+    pub at: Timestamp,
+    /// Who did it.
+    pub by: DeletedBy,
+    /// How many of its artifacts the witness could not find in the archive; 0 without a witness.
+    pub missing_at_disposal: usize,
+    /// Whether the API showed it as completed at that moment. Dropbox Sign also lets a declined one be removed: then this is
+    /// false and `outcome` says why.
+    pub was_complete: bool,
+}
+
+/// Who removed an envelope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeletedBy {
+    /// The client, through the API.
+    Client,
+    /// Somebody else: a user, a retention job.
+    Other,
+}
+
+/// Where the world stands.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Progress {
+    /// Envelopes asked for by `send_envelopes` or created by hand.
+    pub planned: u64,
+    /// Envelopes created so far.
+    pub created: u64,
+    /// Envelopes whose life has ended.
+    pub finished: u64,
+    /// Callbacks attempted at least once.
+    pub callbacks_sent: u64,
+    /// Callbacks acknowledged.
+    pub callbacks_acknowledged: u64,
+    /// Callbacks still to be sent or to be tried again.
+    pub callbacks_pending: u64,
+    /// Complete downloads.
+    pub downloads_served: u64,
+    /// Envelopes removed by the client.
+    pub disposed: u64,
+}

@@ -1,0 +1,410 @@
+//! The life of an envelope: which steps a script leads to and what one step does. Steps taken by a script and steps taken
+//! by hand are the same steps; a step that no longer applies does nothing.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use jiff::Timestamp;
+
+use crate::config::Vendor;
+use crate::content::Artifact;
+use crate::ledger::{DeletedBy, Outcome};
+use crate::rng::Rng;
+use crate::script::{ApiVersion, EnvelopeScript};
+use crate::sender::{self, Outgoing};
+use crate::world::{Envelope, HistoryEvent, Signer, SignerState, State, World};
+use crate::{dropbox_sign, esignanywhere};
+
+/// A status that waits for an acknowledgement of a callback that is never sent changes after this long.
+const SETTLE_UNANNOUNCED_MINUTES: f64 = 30.0;
+/// How long Dropbox Sign prepares the final files.
+const FILES_PREPARATION_MINUTES: (f64, f64) = (1.0, 10.0);
+/// How far the API may be behind a callback that is early.
+const EARLY_MINUTES: (f64, f64) = (5.0, 30.0);
+/// How far the list's index lags behind.
+const INDEX_LAG_MINUTES: (f64, f64) = (1.0, 5.0);
+/// From a request to cancel to its effect at Dropbox Sign.
+const CANCEL_MINUTES: f64 = 1.0;
+
+/// One step of a life.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Step {
+    Created,
+    Viewed(usize),
+    Signed(usize),
+    /// Dropbox Sign has an interim version of the document.
+    InterimFiles,
+    End(Outcome),
+    FilesReady,
+    /// The status changes although nobody acknowledged the end.
+    Settle,
+    /// The API has caught up with an end that was announced early.
+    Shown,
+}
+
+/// What a step leads to.
+#[derive(Default)]
+struct Effects {
+    outgoing: Vec<Outgoing>,
+    later: Vec<(f64, Step)>,
+    digest: Vec<Arc<Artifact>>,
+}
+
+/// The steps of a script with their minutes after creation.
+fn plan(script: &EnvelopeScript, seed: u64) -> Vec<(f64, Step)> {
+    let mut rng = Rng::keyed(seed, "plan");
+    let signers = script.signers.len();
+    let (acting, signing) = match script.outcome {
+        Outcome::Completed => (signers, signers),
+        Outcome::InProgress => (signers, signers - 1),
+        Outcome::Declined => (signers, signers - 1),
+        Outcome::Cancelled | Outcome::Expired => (signers, (signers - 1).min(1)),
+    };
+    let slot = script.life_minutes * 0.95 / acting.max(1) as f64;
+    let mut steps = Vec::new();
+    for signer in 0..acting {
+        let start = slot * signer as f64;
+        if signer > signing {
+            break;
+        }
+        steps.push((start + slot * rng.between_f64(0.1, 0.6), Step::Viewed(signer)));
+        if signer < signing {
+            steps.push((start + slot * rng.between_f64(0.7, 0.95), Step::Signed(signer)));
+            if signer + 1 < signing && rng.chance(0.4) {
+                steps.push((start + slot, Step::InterimFiles));
+            }
+        }
+    }
+    if script.outcome != Outcome::InProgress {
+        steps.push((script.life_minutes, Step::End(script.outcome)));
+    }
+    steps
+}
+
+/// Lives a script from its start to its end.
+pub(crate) async fn live(world: Arc<World>, account_id: String, index: u64, script: EnvelopeScript) {
+    if world.pause(world.pace.minutes(script.start_after_minutes)).await
+        && let Some(id) = create(&world, &account_id, index, script)
+    {
+        unfold(world, id).await;
+    }
+}
+
+/// Creates an envelope now and lets its life unfold by itself. `None` if there is no such account.
+pub(crate) fn begin(
+    world: &Arc<World>,
+    account_id: &str,
+    index: u64,
+    script: EnvelopeScript,
+) -> Option<String> {
+    let hold = script.hold;
+    let id = create(world, account_id, index, script)?;
+    if !hold {
+        world.spawn_job(unfold(Arc::clone(world), id.clone()));
+    }
+    Some(id)
+}
+
+async fn unfold(world: Arc<World>, id: String) {
+    let begun = Instant::now();
+    let steps = world.look(|s| s.envelope(&id).map(|envelope| plan(&envelope.script, envelope.seed)));
+    for (minutes, step) in steps.unwrap_or_default() {
+        let wait = world.pace.minutes(minutes).saturating_sub(begun.elapsed());
+        if !world.pause(wait).await {
+            return;
+        }
+        act(&world, &id, step);
+    }
+}
+
+fn envelope_seed(world: &World, account_id: &str, index: u64) -> u64 {
+    Rng::keyed(world.seed, &format!("{account_id}/{index}/envelope")).next_u64()
+}
+
+/// `None` if there is no such account.
+fn create(world: &Arc<World>, account_id: &str, index: u64, script: EnvelopeScript) -> Option<String> {
+    let vendor = world.look(|s| s.accounts.get(account_id).map(|account| account.spec.vendor))?;
+    let seed = envelope_seed(world, account_id, index);
+    let mut rng = Rng::keyed(seed, "ids");
+    let id = match vendor {
+        Vendor::DropboxSign => rng.hex(40),
+        Vendor::ESignAnyWhere => rng.guid(),
+    };
+    let signers = script
+        .signers
+        .iter()
+        .map(|signer| Signer {
+            id: if vendor == Vendor::DropboxSign { rng.hex(32) } else { rng.guid() },
+            name: signer.name.clone(),
+            email: signer.email.clone(),
+            state: SignerState::Waiting,
+            viewed_at: None,
+        })
+        .collect();
+    let lag = world.pace.minutes(rng.between_f64(INDEX_LAG_MINUTES.0, INDEX_LAG_MINUTES.1));
+    let envelope = Envelope {
+        vendor,
+        account_id: account_id.to_owned(),
+        id: id.clone(),
+        seed,
+        script,
+        signers,
+        created_at: Timestamp::now(),
+        listed_from: Instant::now() + lag,
+        outcome: Outcome::InProgress,
+        ended_at: None,
+        end_visible_from: Instant::now(),
+        settled: vendor == Vendor::DropboxSign,
+        files_ready: false,
+        cancel_queued: false,
+        artifacts: Vec::new(),
+        deleted: None,
+        announced: false,
+        withheld: false,
+        api_calls: 0,
+        history: Vec::new(),
+        final_attempts: 0,
+    };
+    world.change(|s| {
+        s.by_id.insert(id.clone(), s.envelopes.len());
+        s.envelopes.push(envelope);
+    });
+    act(world, &id, Step::Created);
+    Some(id)
+}
+
+/// Takes one step and everything it leads to.
+pub(crate) fn act(world: &Arc<World>, id: &str, step: Step) {
+    let effects = world.change(|s| apply(world, s, id, step));
+    for artifact in effects.digest {
+        // Digesting ahead keeps the first download and the ledger quick; both would do it themselves.
+        drop(world.runtime.spawn_blocking(move || {
+            artifact.prepared();
+        }));
+    }
+    sender::dispatch(world, effects.outgoing);
+    for (minutes, step) in effects.later {
+        act_later(world, id, minutes, step);
+    }
+}
+
+/// Takes a step after a while; the world's jobs include it.
+pub(crate) fn act_later(world: &Arc<World>, id: &str, minutes: f64, step: Step) {
+    let (shared, id) = (Arc::clone(world), id.to_owned());
+    world.spawn_job(async move {
+        if shared.pause(shared.pace.minutes(minutes)).await {
+            act(&shared, &id, step);
+        }
+    });
+}
+
+/// Brings the envelope to its end by hand: missing signatures first.
+pub(crate) fn finish(world: &Arc<World>, id: &str, outcome: Outcome) {
+    let signers = world.look(|s| s.envelope(id).map_or(0, |envelope| envelope.signers.len()));
+    if outcome == Outcome::Completed {
+        for signer in 0..signers {
+            act(world, id, Step::Viewed(signer));
+            act(world, id, Step::Signed(signer));
+        }
+    }
+    act(world, id, Step::End(outcome));
+}
+
+/// The first signer who has not signed does.
+pub(crate) fn sign_next(world: &Arc<World>, id: &str) {
+    let next = world
+        .look(|s| s.envelope(id)?.signers.iter().position(|signer| signer.state == SignerState::Waiting));
+    if let Some(signer) = next {
+        act(world, id, Step::Viewed(signer));
+        act(world, id, Step::Signed(signer));
+    }
+}
+
+/// A client's cancellation at Dropbox Sign is queued.
+pub(crate) fn cancel_later(world: &Arc<World>, id: &str) {
+    act_later(world, id, CANCEL_MINUTES, Step::End(Outcome::Cancelled));
+}
+
+fn apply(world: &World, state: &mut State, id: &str, step: Step) -> Effects {
+    let mut effects = Effects::default();
+    let Some(envelope) = state.envelope_mut(id) else { return effects };
+    // Steps after the end are those that the end itself leads to.
+    let after_end = matches!(step, Step::FilesReady | Step::Settle | Step::Shown);
+    if envelope.deleted.is_some() || (envelope.outcome != Outcome::InProgress) != after_end {
+        return effects;
+    }
+    if !transition(world, envelope, step, &mut effects) {
+        return effects;
+    }
+    effects.outgoing = announce(world, state, id, step, &mut effects.later);
+    let Some(envelope) = state.envelope_mut(id) else { return effects };
+    if let Step::End(outcome) = step {
+        let files: Vec<String> = envelope.artifacts.iter().map(|artifact| artifact.file_id.clone()).collect();
+        let awaited = effects.outgoing.iter().any(|outgoing| outgoing.settles);
+        let withheld = effects.later.iter().any(|(_, later)| *later == Step::Settle);
+        envelope.settled |= !awaited && !withheld;
+        let early = outcome == Outcome::Completed && envelope.script.early_final;
+        state.by_file.extend(files.into_iter().map(|file| (file, id.to_owned())));
+        if early {
+            state.count_fault("callback-early");
+        }
+        if outcome == Outcome::Completed && state.envelope(id).is_some_and(|e| e.script.deleted_by_other) {
+            state.count_fault("deleted-by-other");
+            state.delete(id, DeletedBy::Other, 0);
+        }
+    }
+    effects
+}
+
+/// Changes the envelope; `false` if the step does not apply.
+fn transition(world: &World, envelope: &mut Envelope, step: Step, effects: &mut Effects) -> bool {
+    let now = Timestamp::now();
+    match step {
+        Step::Created => note(envelope, "EnvelopeSent", now, None),
+        Step::InterimFiles | Step::Shown => {}
+        Step::Viewed(index) => {
+            let Some(signer) = envelope.signers.get_mut(index) else { return false };
+            if signer.viewed_at.is_some() || signer.state != SignerState::Waiting {
+                return false;
+            }
+            signer.viewed_at = Some(now);
+            note(envelope, "WorkstepOpened", now, Some(index));
+        }
+        Step::Signed(index) => {
+            let Some(signer) = envelope.signers.get_mut(index) else { return false };
+            if signer.state != SignerState::Waiting {
+                return false;
+            }
+            signer.state = SignerState::Signed(now);
+            note(envelope, "WorkstepFinished", now, Some(index));
+        }
+        Step::End(outcome) => end(world, envelope, outcome, effects),
+        Step::FilesReady => {
+            if envelope.files_ready {
+                return false;
+            }
+            envelope.files_ready = true;
+        }
+        Step::Settle => envelope.settled = true,
+    }
+    true
+}
+
+fn note(envelope: &mut Envelope, kind: &'static str, at: Timestamp, signer: Option<usize>) {
+    envelope.history.push(HistoryEvent { kind, at, signer });
+}
+
+fn end(world: &World, envelope: &mut Envelope, outcome: Outcome, effects: &mut Effects) {
+    let now = Timestamp::now();
+    let mut rng = Rng::keyed(envelope.seed, "end");
+    envelope.outcome = outcome;
+    envelope.ended_at = Some(now);
+    if outcome == Outcome::Declined {
+        let refusing =
+            envelope.signers.iter().position(|signer| signer.state == SignerState::Waiting).unwrap_or(0);
+        envelope.signers[refusing].state = SignerState::Declined(now);
+        note(envelope, "WorkstepRejected", now, Some(refusing));
+    }
+    let kind = match outcome {
+        Outcome::Completed => "EnvelopeFinished",
+        Outcome::Declined => "EnvelopeRejected",
+        Outcome::Cancelled => "EnvelopeCanceled",
+        Outcome::Expired | Outcome::InProgress => "EnvelopeExpired",
+    };
+    note(envelope, kind, now, None);
+    if envelope.script.early_final && outcome == Outcome::Completed {
+        let minutes = rng.between_f64(EARLY_MINUTES.0, EARLY_MINUTES.1);
+        envelope.end_visible_from = Instant::now() + world.pace.minutes(minutes);
+        effects.later.push((minutes, Step::Shown));
+    }
+    if envelope.vendor == Vendor::DropboxSign {
+        if outcome == Outcome::Completed {
+            let (low, high) = FILES_PREPARATION_MINUTES;
+            effects.later.push((rng.between_f64(low, high), Step::FilesReady));
+        } else {
+            envelope.files_ready = true;
+        }
+    }
+    envelope.artifacts = match envelope.vendor {
+        Vendor::DropboxSign => dropbox_sign::artifacts(envelope),
+        Vendor::ESignAnyWhere => esignanywhere::artifacts(envelope),
+    };
+    effects.digest = envelope.artifacts.clone();
+}
+
+/// The callbacks of a step that are really sent; those lost on purpose are counted.
+fn announce(
+    world: &World,
+    state: &mut State,
+    id: &str,
+    step: Step,
+    later: &mut Vec<(f64, Step)>,
+) -> Vec<Outgoing> {
+    let (all, silenced) = {
+        let Some(envelope) = state.envelope(id) else { return Vec::new() };
+        let Some(account) = state.accounts.get(&envelope.account_id) else { return Vec::new() };
+        if account.spec.callback_url.is_empty() {
+            return Vec::new();
+        }
+        let all = match envelope.vendor {
+            Vendor::DropboxSign => dropbox_sign::callbacks(world, account, envelope, step),
+            Vendor::ESignAnyWhere => esignanywhere::callbacks(account, envelope, step),
+        };
+        (all, account.callback_url.is_none())
+    };
+    let scripted = state.envelope(id).is_some_and(|envelope| envelope.script.withhold_final);
+    let mut sent = Vec::new();
+    for outgoing in all {
+        let mut rng = Rng::keyed(world.seed, &format!("lost/{}", outgoing.key));
+        let lost = if outgoing.is_final { scripted } else { rng.chance(world.lossy / 2.0) };
+        if !lost && !silenced {
+            sent.push(outgoing);
+            continue;
+        }
+        state.tally.withheld += 1;
+        if lost {
+            state.count_fault(if outgoing.is_final { "end-withheld" } else { "callback-lost" });
+        }
+        if outgoing.settles {
+            later.push((SETTLE_UNANNOUNCED_MINUTES, Step::Settle));
+        }
+        if let Some(envelope) = state.envelope_mut(id) {
+            envelope.withheld |= outgoing.is_final;
+        }
+    }
+    sent
+}
+
+/// An expired envelope is open again; `false` if it has not expired. What follows is done by hand.
+pub(crate) fn restart(world: &World, id: &str) -> bool {
+    world.change(|s| {
+        let expired = |envelope: &&mut Envelope| envelope.outcome == Outcome::Expired;
+        let Some(envelope) = s.envelope_mut(id).filter(expired) else { return false };
+        envelope.outcome = Outcome::InProgress;
+        envelope.ended_at = None;
+        envelope.settled = false;
+        note(envelope, "EnvelopeRestarted", Timestamp::now(), None);
+        true
+    })
+}
+
+/// The callbacks of an end once more, whatever became of the first ones.
+pub(crate) fn announce_again(world: &Arc<World>, id: &str) {
+    let callbacks = world.look(|s| {
+        let envelope = s.envelope(id).filter(|envelope| envelope.outcome != Outcome::InProgress)?;
+        let account = s.accounts.get(&envelope.account_id).filter(|a| a.callback_url.is_some())?;
+        let step = Step::End(envelope.outcome);
+        Some(match envelope.vendor {
+            Vendor::DropboxSign => dropbox_sign::callbacks(world, account, envelope, step),
+            Vendor::ESignAnyWhere => esignanywhere::callbacks(account, envelope, step),
+        })
+    });
+    let mut callbacks = callbacks.unwrap_or_default();
+    callbacks.retain(|callback| callback.is_final);
+    sender::dispatch(world, callbacks);
+}
+
+/// Whether version 6 refuses to show this envelope.
+pub(crate) fn is_v5(envelope: &Envelope) -> bool {
+    envelope.script.api_version == ApiVersion::V5
+}

@@ -1,0 +1,305 @@
+//! The handle that callers hold: starting and ending a world, opening accounts, writing lives, and reading the ledger.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::clock::Pace;
+use crate::config::{AccountSpec, SandboxConfig, SandboxError, Vendor};
+use crate::dropbox_sign;
+use crate::faults::FaultPlan;
+use crate::ledger::{CallbackTally, DeletedBy, Ledger, Outcome, Progress};
+use crate::life;
+use crate::script::{EnvelopeScript, batch};
+use crate::sender;
+use crate::server;
+use crate::world::{Account, Envelope, RecordDraft, State, World};
+
+/// The end of a world takes at most this long.
+const STOP_WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// A running world. Clones are handles to the same world; it ends with [`Sandbox::stop`].
+#[derive(Clone)]
+pub struct Sandbox {
+    world: Arc<World>,
+    addr: SocketAddr,
+    config: Arc<SandboxConfig>,
+}
+
+impl Sandbox {
+    /// Starts a world: it listens when this returns. Must be called within a tokio runtime, which the world then uses.
+    ///
+    /// # Errors
+    /// If the address cannot be listened on, or the configuration makes no sense.
+    pub async fn start(config: SandboxConfig) -> Result<Sandbox, SandboxError> {
+        let pace =
+            Pace::new(config.time_scale).ok_or(SandboxError::TimeScale { given: config.time_scale })?;
+        let listener = TcpListener::bind(config.listen).await.map_err(|source| {
+            if source.kind() == std::io::ErrorKind::AddrInUse {
+                SandboxError::AddressInUse { addr: config.listen }
+            } else {
+                SandboxError::Listen { addr: config.listen, source }
+            }
+        })?;
+        let addr =
+            listener.local_addr().map_err(|source| SandboxError::Listen { addr: config.listen, source })?;
+        // Callbacks go where they are told: no proxy from the environment, no redirects.
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .map_err(|source| SandboxError::Client { source })?;
+        let world = Arc::new(World {
+            seed: config.seed,
+            lossy: config.faults.rate(),
+            pace,
+            origin: origin(addr),
+            clear_callback_url: config.clear_callback_url,
+            witness: config.disposal_witness.clone(),
+            http,
+            stopping: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            runtime: tokio::runtime::Handle::current(),
+            changed: watch::Sender::new(()),
+            state: Mutex::new(State::new(FaultPlan::new(config.seed, config.faults))),
+        });
+        world.tasks.spawn(server::serve(Arc::clone(&world), listener));
+        Ok(Sandbox { world, addr, config: Arc::new(config) })
+    }
+
+    /// Where it listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// The base URL of a platform, as an account's `base_url`.
+    pub fn base_url(&self, vendor: Vendor) -> String {
+        match vendor {
+            Vendor::DropboxSign => format!("{}/dropbox-sign/v3", self.world.origin),
+            Vendor::ESignAnyWhere => format!("{}/esignanywhere", self.world.origin),
+        }
+    }
+
+    /// How this world was configured.
+    pub fn config(&self) -> &SandboxConfig {
+        &self.config
+    }
+
+    /// Opens an account, or changes the key and the callback URL of an open one.
+    pub fn open_account(&self, account: AccountSpec) {
+        open_account(&self.world, account);
+    }
+
+    /// Has `count` envelopes sent from an account: their lives are written from the seed and unfold by themselves.
+    ///
+    /// # Panics
+    /// If the account was not opened.
+    pub fn send_envelopes(&self, account_id: &str, count: usize) {
+        assert!(
+            send_envelopes(&self.world, account_id, count),
+            "the account `{account_id}` was not opened in the sandbox"
+        );
+    }
+
+    /// Creates one envelope at once and gives its id. Unless it is on hold, its life unfolds by itself;
+    /// `start_after_minutes` is ignored.
+    ///
+    /// # Panics
+    /// If the account was not opened, or the script has no signer or no document.
+    pub fn create_envelope(&self, account_id: &str, script: EnvelopeScript) -> String {
+        assert!(
+            !script.signers.is_empty() && !script.documents.is_empty(),
+            "a script needs a signer and a document"
+        );
+        let created = reserve(&self.world, account_id, 1)
+            .and_then(|(_, index)| life::begin(&self.world, account_id, index, script));
+        created.unwrap_or_else(|| panic!("the account `{account_id}` was not opened in the sandbox"))
+    }
+
+    /// The missing signers sign, and the envelope is completed.
+    pub fn complete(&self, id: &str) {
+        life::finish(&self.world, id, Outcome::Completed);
+    }
+
+    /// The next signer signs; the last signature does not complete the envelope by itself.
+    pub fn sign_next(&self, id: &str) {
+        life::sign_next(&self.world, id);
+    }
+
+    /// The next signer declines.
+    pub fn decline(&self, id: &str) {
+        life::finish(&self.world, id, Outcome::Declined);
+    }
+
+    /// The sender cancels.
+    pub fn cancel(&self, id: &str) {
+        life::finish(&self.world, id, Outcome::Cancelled);
+    }
+
+    /// The envelope's time runs out.
+    pub fn expire(&self, id: &str) {
+        life::finish(&self.world, id, Outcome::Expired);
+    }
+
+    /// Somebody else removes the envelope: a user, a retention job. Nothing announces it.
+    pub fn delete_as_other(&self, id: &str) {
+        self.world.change(|s| s.delete(id, DeletedBy::Other, 0));
+    }
+
+    /// Sends the callbacks of an envelope's end once more, as a person can do at eSignAnyWhere.
+    pub fn announce_again(&self, id: &str) {
+        life::announce_again(&self.world, id);
+    }
+
+    /// Sends the callback of Dropbox Sign's test button; nothing for other platforms' accounts.
+    pub fn send_callback_test(&self, account_id: &str) {
+        let callback = self.world.look(|s| {
+            s.accounts
+                .get(account_id)
+                .filter(|account| {
+                    account.spec.vendor == Vendor::DropboxSign && account.callback_url.is_some()
+                })
+                .map(|account| dropbox_sign::callback_test(&self.world, account))
+        });
+        sender::dispatch(&self.world, callback.into_iter().collect());
+    }
+
+    /// Where the world stands.
+    pub fn progress(&self) -> Progress {
+        progress(&self.world)
+    }
+
+    /// How many callbacks are still to be sent or to be tried again; given-up ones are not.
+    pub fn pending_callbacks(&self) -> usize {
+        self.world.look(|s| s.pending_callbacks)
+    }
+
+    /// Resolves when every life that unfolds by itself has ended, nothing that follows from it is under way, and no callback
+    /// is pending. Envelopes on hold are not waited for.
+    pub async fn lives_ended(&self) {
+        let mut changed = self.world.changed.subscribe();
+        loop {
+            changed.borrow_and_update();
+            if self.world.look(|s| s.jobs == 0 && s.pending_callbacks == 0) {
+                return;
+            }
+            if changed.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Resolves when something has changed since the call; for waiting on the ledger without asking all the time.
+    pub async fn changed(&self) {
+        let mut changed = self.world.changed.subscribe();
+        drop(changed.changed().await);
+    }
+
+    /// A snapshot of the ledger. The first call after an envelope's end may digest its files: off an async thread if large.
+    pub fn ledger(&self) -> Ledger {
+        ledger(&self.world)
+    }
+
+    /// Ends the world: no more callbacks, no more answers. Bounded; open exchanges get a moment to finish.
+    pub async fn stop(self) {
+        self.world.stopping.cancel();
+        self.world.tasks.close();
+        if tokio::time::timeout(STOP_WAIT_MAX, self.world.tasks.wait()).await.is_err() {
+            tracing::warn!("the sandbox did not end in time; what remains is left behind");
+        }
+    }
+}
+
+impl std::fmt::Debug for Sandbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sandbox").field("addr", &self.addr).finish_non_exhaustive()
+    }
+}
+
+impl State {
+    fn new(plan: FaultPlan) -> State {
+        State {
+            accounts: std::collections::BTreeMap::new(),
+            envelopes: Vec::new(),
+            by_id: std::collections::HashMap::new(),
+            by_file: std::collections::HashMap::new(),
+            tally: CallbackTally::default(),
+            faults: std::collections::BTreeMap::new(),
+            plan,
+            jobs: 0,
+            pending_callbacks: 0,
+            planned: 0,
+            downloads: 0,
+        }
+    }
+}
+
+/// Where clients on this machine reach the world.
+fn origin(addr: SocketAddr) -> String {
+    if addr.ip().is_unspecified() {
+        return format!("http://127.0.0.1:{}", addr.port());
+    }
+    format!("http://{addr}")
+}
+
+pub(crate) fn open_account(world: &World, spec: AccountSpec) {
+    world.change(|s| {
+        let next_index = s.accounts.get(&spec.id).map_or(0, |account| account.next_index);
+        let account = Account { next_index, ..Account::new(spec) };
+        s.accounts.insert(account.spec.id.clone(), account);
+    });
+}
+
+/// Reserves numbers for envelopes; `None` if there is no such account.
+fn reserve(world: &World, account_id: &str, count: usize) -> Option<(Vendor, u64)> {
+    world.change(|s| {
+        let account = s.accounts.get_mut(account_id)?;
+        let first = account.next_index;
+        account.next_index += count as u64;
+        let vendor = account.spec.vendor;
+        s.planned += count as u64;
+        Some((vendor, first))
+    })
+}
+
+/// `false` if there is no such account.
+pub(crate) fn send_envelopes(world: &Arc<World>, account_id: &str, count: usize) -> bool {
+    let Some((vendor, first)) = reserve(world, account_id, count) else { return false };
+    let profile = world.look(|s| s.plan.profile());
+    for (index, script) in (first..).zip(batch(world.seed, profile, vendor, account_id, first, count)) {
+        let life = life::live(Arc::clone(world), account_id.to_owned(), index, script);
+        world.spawn_job(life);
+    }
+    true
+}
+
+pub(crate) fn progress(world: &World) -> Progress {
+    world.look(|s| Progress {
+        planned: s.planned,
+        created: s.envelopes.len() as u64,
+        finished: s.envelopes.iter().filter(|e| e.outcome != Outcome::InProgress).count() as u64,
+        callbacks_sent: s.tally.sent,
+        callbacks_acknowledged: s.tally.acknowledged,
+        callbacks_pending: s.pending_callbacks as u64,
+        downloads_served: s.downloads,
+        disposed: s
+            .envelopes
+            .iter()
+            .filter(|e| e.deleted.as_ref().is_some_and(|deletion| deletion.by == DeletedBy::Client))
+            .count() as u64,
+    })
+}
+
+/// Blocking work if artifacts were not digested yet.
+pub(crate) fn ledger(world: &World) -> Ledger {
+    let (drafts, callbacks, faults) = world.look(|s| {
+        let drafts: Vec<RecordDraft> = s.envelopes.iter().map(Envelope::record).collect();
+        (drafts, s.tally, s.faults.clone())
+    });
+    Ledger { envelopes: drafts.into_iter().map(RecordDraft::finish).collect(), callbacks, faults }
+}

@@ -1,0 +1,7 @@
+//! The sandbox seen from outside: over HTTP, with a receiver of callbacks of our own.
+#![expect(clippy::unwrap_used, reason = "in a test, a panic is how a failure is reported")]
+
+mod dropbox_sign;
+mod esignanywhere;
+mod support;
+mod whole;
