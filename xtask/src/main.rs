@@ -1,1 +1,44 @@
-fn main() {}
+//! The chores of this repository, written in Rust so that they run wherever it builds.
+//!
+//! `cargo xtask ci` checks everything that a change must pass; `cargo xtask tidy` checks the rules that no
+//! compiler knows: layers, file sets, lengths, banned names.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod ci;
+mod tidy;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Chores of this repository")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Sets this machine up and checks everything: format, rules, lints, tests, documents.
+    Ci,
+    /// Checks layers, file sets, lengths and banned names.
+    Tidy,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Ci => ci::run(&root()),
+        Command::Tidy => tidy::run(&root()),
+    };
+    outcome.unwrap_or_else(|error| {
+        eprintln!("xtask: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+/// The repository: the folder above this crate's.
+fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_path_buf()
+}

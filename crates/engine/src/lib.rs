@@ -68,6 +68,8 @@ pub struct EngineParts {
     pub node: String,
     /// Divides every wait of ours.
     pub time_scale: f64,
+    /// Transfers carried at once, per account; requests at once are bounded by the platform's quota.
+    pub workers_per_account: usize,
     /// Where steps are counted.
     pub metrics: EngineMetrics,
 }
@@ -84,6 +86,7 @@ pub struct Engine {
     staging: Staging,
     worker: Worker,
     time_scale: f64,
+    workers_per_account: usize,
     metrics: EngineMetrics,
 }
 
@@ -107,6 +110,7 @@ impl Engine {
             staging: Staging::open(parts.staging_dir)?,
             worker: Worker { node: parts.node, boot },
             time_scale: parts.time_scale,
+            workers_per_account: parts.workers_per_account.max(1),
             metrics: parts.metrics,
         }))
     }

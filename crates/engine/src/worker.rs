@@ -20,7 +20,7 @@ use crate::{Engine, EngineAccount, rest};
 impl Engine {
     /// Carries the transfers of one account until shutdown.
     pub(crate) async fn run_account(self: Arc<Self>, account: EngineAccount, shutdown: CancellationToken) {
-        let slots = account.platform.quota().concurrency.max(1);
+        let slots = self.workers_per_account;
         let mut commits = self.store.watch();
         let mut running: JoinSet<()> = JoinSet::new();
         while !shutdown.is_cancelled() {

@@ -1,1 +1,35 @@
-//! Placeholder.
+//! Adapters to e-signature platforms: what their callbacks mean and how their APIs are asked.
+//!
+//! Every platform is a folder with the same files: `mod.rs` (the [`Platform`] and its facts), `callback.rs`
+//! (what comes in), `api.rs` (what goes out and how the answers are read), `wire.rs` (the vendor's JSON, the
+//! only place with serde derives), `README.md`, `fixtures/` and `tests.rs`. Nothing here sends, sleeps, reads
+//! a clock or a file: bytes and `now` come in, values go out. One conformance suite runs over all of them.
+#![forbid(unsafe_code)]
+
+pub mod dropbox_sign;
+pub mod esignanywhere;
+
+mod exchange;
+mod form;
+mod lenient;
+mod listing;
+mod multipart;
+
+#[cfg(test)]
+mod conformance;
+#[cfg(test)]
+mod testing;
+
+use aftersign_core::platform::Platform;
+
+static ALL: [&dyn Platform; 2] = [&dropbox_sign::DropboxSign, &esignanywhere::ESignAnyWhere];
+
+/// Every platform, in the order in which they are named to people.
+pub fn all() -> &'static [&'static dyn Platform] {
+    &ALL
+}
+
+/// The platform of that name in config and records; `None` if there is none.
+pub fn by_name(name: &str) -> Option<&'static dyn Platform> {
+    ALL.iter().copied().find(|platform| platform.name() == name)
+}

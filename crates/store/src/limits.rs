@@ -1,6 +1,30 @@
 //! The store's own limits, with unit and reason.
 
+use std::time::Duration;
+
 /// Rows of one page of a list: more is a job for an export.
 pub const PAGE_ROWS_MAX: usize = 500;
 /// Timeline lines and attempts shown with one envelope or transfer.
 pub const DETAIL_ROWS_MAX: usize = 200;
+
+/// Writes that may wait for the writer. At 20,000 a second this is a fifth of a second; whoever comes later is
+/// told to try again instead of waiting beyond the platform's patience.
+pub const QUEUE_MAX: usize = 4_096;
+/// Writes that share one commit. Beyond this the gain per write is small and the first one waits too long.
+pub const BATCH_MAX: usize = 1_024;
+/// Connections that read at the same time; SQLite readers are bound by the processor.
+pub const READERS_MAX: usize = 4;
+/// How long a write waits while another process (a command) writes.
+pub const BUSY_WAIT: Duration = Duration::from_secs(5);
+/// Pages of write-ahead log after which it is moved into the database: small and often keeps the tail short.
+pub const WAL_PAGES: u32 = 1_000;
+/// Page cache of the writer, in KiB: holds the hot right edges of all indexes.
+pub const WRITER_CACHE_KIB: u32 = 65_536;
+/// Page cache of one reader, in KiB.
+pub const READER_CACHE_KIB: u32 = 8_192;
+/// Prepared statements that a connection keeps.
+pub const STATEMENTS_MAX: usize = 128;
+/// Transfers that one commit wakes when the access to their account works again: intake waits meanwhile.
+pub const ACCESS_RENEWALS_PER_COMMIT: usize = 500;
+/// Rounds in which a claim looks for due transfers when wakes turned out to change nothing.
+pub const CLAIM_ROUNDS_MAX: usize = 4;

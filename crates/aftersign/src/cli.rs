@@ -1,0 +1,305 @@
+//! The command line: what can be asked, and the words of `--help`.
+//!
+//! Only shapes stand here; what a command does is in `commands`.
+
+use std::path::PathBuf;
+
+use aftersign_core::envelope::EnvelopeStatus;
+use aftersign_core::journal::Action;
+use aftersign_core::transfer::Phase;
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+/// Brings signed documents home and proves it.
+///
+/// Aftersign receives the callbacks of e-signature platforms, brings signed documents and their evidence into your
+/// archive, verifies that they arrived, and only then cleans up at the platform.
+///
+/// Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.
+#[derive(Debug, Parser)]
+#[command(name = "aftersign", version, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// The config file; else AFTERSIGN_CONFIG, else aftersign.toml in the working directory.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Every command.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the server: receive callbacks, archive, verify, dispose.
+    Serve,
+    /// See it work: a server, a sandbox of platforms and a few signing cases, all on this machine.
+    Demo(crate::demo::DemoArgs),
+    /// Run the sandbox: every platform's API and its callbacks, without any real platform.
+    Sandbox(crate::sandbox_command::SandboxArgs),
+    /// Write a commented aftersign.toml with fresh secrets, to begin with.
+    Init(InitArgs),
+    /// Check the configuration, the store, the destinations and each account's access.
+    Check(JsonArgs),
+    /// Show the configuration or its schema.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Accounts at platforms.
+    #[command(subcommand)]
+    Accounts(AccountsCommand),
+    /// Envelopes: signing cases that were heard of.
+    #[command(subcommand)]
+    Envelopes(EnvelopesCommand),
+    /// Callbacks as they were received.
+    #[command(subcommand)]
+    Callbacks(CallbacksCommand),
+    /// Transfers: envelopes on their way into the archive.
+    #[command(subcommand)]
+    Transfers(TransfersCommand),
+    /// Tasks: what needs a person.
+    #[command(subcommand)]
+    Tasks(TasksCommand),
+    /// Sweep now: look at the platform for what no callback announced.
+    Reconcile(crate::reconcile::ReconcileArgs),
+    /// The append-only record of what happened.
+    #[command(subcommand)]
+    Journal(JournalCommand),
+    /// Write a consistent copy of the database while the server works on.
+    Backup(BackupArgs),
+    /// Print a shell's completions to standard output.
+    Completions(CompletionsArgs),
+    /// Print the manual page (roff) to standard output.
+    Man,
+}
+
+/// Output for machines.
+#[derive(Debug, Args)]
+pub(crate) struct JsonArgs {
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Which part of a list, and for whom.
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Rows, at most 500.
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=500))]
+    pub(crate) limit: u16,
+    /// Go on where a list ended: the `next_cursor` that it gave.
+    #[arg(long, value_name = "CURSOR")]
+    pub(crate) cursor: Option<String>,
+}
+
+/// `init`.
+#[derive(Debug, Args)]
+pub(crate) struct InitArgs {
+    /// The folder to write to; made if it is missing.
+    #[arg(long, value_name = "FOLDER", default_value = ".")]
+    pub(crate) dir: PathBuf,
+    /// Replace an aftersign.toml that is there. Key files are never replaced.
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+/// `config`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Print the JSON Schema of the config file.
+    Schema,
+    /// Print the effective configuration (defaults, file, environment) without secrets.
+    Show(JsonArgs),
+}
+
+/// `accounts`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AccountsCommand {
+    /// Print what to paste where at each platform. The URLs hold the accounts' path secrets.
+    Urls(JsonArgs),
+}
+
+/// `envelopes`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum EnvelopesCommand {
+    /// List envelopes, last updated first.
+    List {
+        /// Of this account only.
+        #[arg(long, value_name = "ACCOUNT")]
+        account: Option<String>,
+        /// In this status only.
+        #[arg(long, value_name = "STATUS", value_parser = status)]
+        status: Option<EnvelopeStatus>,
+        /// Only those whose end a sweep found and no callback announced.
+        #[arg(long)]
+        gaps: bool,
+        /// Page and form.
+        #[command(flatten)]
+        list: ListArgs,
+    },
+    /// Show one envelope with its timeline, its transfer and the last attempts.
+    Show {
+        /// The envelope's id at its platform.
+        id: String,
+        /// Its account, where two have an envelope of this id.
+        #[arg(long, value_name = "ACCOUNT")]
+        account: Option<String>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// `callbacks`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum CallbacksCommand {
+    /// List distinct callbacks, newest first; repeats are counted on their row.
+    List {
+        /// Of this account only.
+        #[arg(long, value_name = "ACCOUNT")]
+        account: Option<String>,
+        /// About this envelope only.
+        #[arg(long, value_name = "ID")]
+        envelope: Option<String>,
+        /// Only those that were not understood.
+        #[arg(long, conflicts_with = "noted")]
+        quarantined: bool,
+        /// Only those that were understood.
+        #[arg(long)]
+        noted: bool,
+        /// Page and form.
+        #[command(flatten)]
+        list: ListArgs,
+    },
+    /// Show one callback as received: headers and body, secrets redacted.
+    Show {
+        /// The callback's id.
+        id: String,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Have a callback worked on again, as if it came now.
+    Replay {
+        /// Ids of callbacks.
+        #[arg(required = true)]
+        ids: Vec<String>,
+    },
+}
+
+/// `transfers`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum TransfersCommand {
+    /// List transfers, newest first.
+    List {
+        /// Of this account only.
+        #[arg(long, value_name = "ACCOUNT")]
+        account: Option<String>,
+        /// In this phase only.
+        #[arg(long, value_name = "PHASE", value_parser = phase)]
+        phase: Option<Phase>,
+        /// Page and form.
+        #[command(flatten)]
+        list: ListArgs,
+    },
+    /// Show one transfer with its files, deliveries and last attempts.
+    Show {
+        /// The transfer's id, or its envelope's.
+        id: String,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Try again: ask the platform anew and go on from there.
+    Redrive {
+        /// Ids of transfers, or of their envelopes.
+        #[arg(required = true)]
+        ids: Vec<String>,
+    },
+    /// Close a transfer by hand, with its tasks.
+    Resolve {
+        /// The transfer's id, or its envelope's.
+        id: String,
+        /// Why; kept in the journal.
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+}
+
+/// `tasks`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum TasksCommand {
+    /// List tasks, newest first.
+    List {
+        /// Only open ones.
+        #[arg(long, conflicts_with = "settled")]
+        open: bool,
+        /// Only settled ones.
+        #[arg(long)]
+        settled: bool,
+        /// Page and form.
+        #[command(flatten)]
+        list: ListArgs,
+    },
+    /// Show one task.
+    Show {
+        /// The task's id.
+        id: String,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Settle a task by hand.
+    Resolve {
+        /// The task's id.
+        id: String,
+        /// Why; kept in the journal.
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+}
+
+/// `journal`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum JournalCommand {
+    /// List entries, newest first.
+    List {
+        /// Of this action only.
+        #[arg(long, value_name = "ACTION", value_parser = action)]
+        action: Option<Action>,
+        /// Page and form.
+        #[command(flatten)]
+        list: ListArgs,
+    },
+    /// Recompute the whole chain: nothing was changed, removed or slipped in.
+    Verify(JsonArgs),
+}
+
+/// `backup`.
+#[derive(Debug, Args)]
+pub(crate) struct BackupArgs {
+    /// The file to write; it must not exist.
+    pub(crate) file: PathBuf,
+}
+
+/// `completions`.
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// For which shell.
+    pub(crate) shell: Shell,
+}
+
+fn status(word: &str) -> Result<EnvelopeStatus, String> {
+    let known = EnvelopeStatus::ALL.map(EnvelopeStatus::as_str);
+    EnvelopeStatus::parse(word).ok_or_else(|| format!("expected one of {}", known.join(", ")))
+}
+
+fn phase(word: &str) -> Result<Phase, String> {
+    let known = Phase::ALL.map(Phase::as_str);
+    Phase::parse(word).ok_or_else(|| format!("expected one of {}", known.join(", ")))
+}
+
+fn action(word: &str) -> Result<Action, String> {
+    Action::parse(word).ok_or_else(|| "expected an action as `journal list` prints it".into())
+}

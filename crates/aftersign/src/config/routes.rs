@@ -1,0 +1,161 @@
+//! Checks and resolves where envelopes go: destinations and rules; and checks what later versions will use.
+
+use std::collections::BTreeSet;
+
+use aftersign_core::envelope::EnvelopeStatus;
+use aftersign_core::ids::DestinationId;
+use aftersign_core::rule::{DisposePolicy, PathTemplate, Rule};
+
+use super::check::Check;
+use super::model::{self, Config, DestinationKind};
+use super::problem::{element, member};
+use super::settings::{DestinationSettings, DestinationSettingsKind};
+use super::shape::nearest;
+
+/// Every destination.
+pub(super) fn destinations(
+    check: &mut Check<'_>,
+    destinations: &[model::Destination],
+) -> Vec<DestinationSettings> {
+    let mut ids = BTreeSet::new();
+    let mut resolved = Vec::new();
+    for (index, destination) in destinations.iter().enumerate() {
+        let at = element("destination", index);
+        check.id(&member(&at, "id"), &destination.id);
+        if !ids.insert(&destination.id) {
+            let message = format!("the id `{}` is taken by a destination above", destination.id);
+            check.problem(&member(&at, "id"), &message, "give every destination an id of its own".into());
+        }
+        if destination.root.is_empty() {
+            check.problem(&member(&at, "root"), "this is empty", "write the folder's path".into());
+        }
+        let kind = match destination.kind {
+            DestinationKind::Filesystem => {
+                DestinationSettingsKind::Filesystem { root: check.path(&destination.root) }
+            }
+        };
+        resolved.push(DestinationSettings { id: DestinationId::new(destination.id.clone()), kind });
+    }
+    resolved
+}
+
+/// Every rule that could be resolved.
+pub(super) fn rules(check: &mut Check<'_>, config: &Config) -> Vec<Rule> {
+    let mut rules = Vec::new();
+    for (index, rule) in config.rule.iter().enumerate() {
+        let at = element("rule", index);
+        let accounts: Vec<_> = config.account.iter().map(|account| account.id.as_str()).collect();
+        if rule.account != "*" {
+            refers(check, &member(&at, "account"), "account", &rule.account, &accounts);
+        }
+        let when = statuses(check, &member(&at, "when"), &rule.when);
+        deliver_to(check, &member(&at, "deliver_to"), rule, config);
+        let path = PathTemplate::parse(&rule.path).map_err(|message| {
+            let next = "see `path` under [[rule]] in config/default.toml".into();
+            check.problem(&member(&at, "path"), &message, next);
+        });
+        let dispose = dispose(check, &member(&at, "dispose"), &rule.dispose);
+        if let (Ok(path), Some(dispose)) = (path, dispose) {
+            rules.push(Rule {
+                account: rule.account.clone(),
+                when,
+                deliver_to: rule.deliver_to.iter().map(DestinationId::new).collect(),
+                path,
+                dispose,
+            });
+        }
+    }
+    rules
+}
+
+fn refers(check: &mut Check<'_>, key: &str, what: &str, name: &str, known: &[&str]) {
+    if known.contains(&name) {
+        return;
+    }
+    let hint = nearest(name, known).map(|word| format!("; the nearest is `{word}`")).unwrap_or_default();
+    let message = format!("there is no {what} `{name}`{hint}");
+    let next = if known.is_empty() {
+        format!("add a [[{what}]] with this id")
+    } else {
+        format!("write one of: {}", known.join(", "))
+    };
+    check.problem(key, &message, next);
+}
+
+fn statuses(check: &mut Check<'_>, key: &str, words: &[String]) -> Vec<EnvelopeStatus> {
+    let known = EnvelopeStatus::ALL.map(EnvelopeStatus::as_str);
+    if words.is_empty() {
+        check.problem(
+            key,
+            "this list is empty: the rule would match nothing",
+            "write [\"completed\"]".into(),
+        );
+    }
+    let mut statuses = Vec::new();
+    for (index, word) in words.iter().enumerate() {
+        match EnvelopeStatus::parse(word) {
+            Some(status) => statuses.push(status),
+            None => refers(check, &element(key, index), "status", word, &known),
+        }
+    }
+    statuses
+}
+
+fn deliver_to(check: &mut Check<'_>, key: &str, rule: &model::Rule, config: &Config) {
+    let known: Vec<_> = config.destination.iter().map(|destination| destination.id.as_str()).collect();
+    if rule.deliver_to.is_empty() {
+        let next = "name one destination or more".into();
+        check.problem(key, "this list is empty: nothing would be archived", next);
+    }
+    let mut seen = BTreeSet::new();
+    for (index, id) in rule.deliver_to.iter().enumerate() {
+        refers(check, &element(key, index), "destination", id, &known);
+        if !seen.insert(id) {
+            let message = format!("the destination `{id}` is named twice");
+            check.problem(&element(key, index), &message, "name it once".into());
+        }
+    }
+}
+
+fn dispose(check: &mut Check<'_>, key: &str, text: &str) -> Option<DisposePolicy> {
+    let next = "write never, after-transfer or after-days:N".to_owned();
+    if text == "after-extension" {
+        check.problem(key, "`after-extension` is not available in this version", next);
+        return None;
+    }
+    DisposePolicy::parse(text).map_err(|message| check.problem(key, &message, next)).ok()
+}
+
+/// What this version only checks: mail and handlers.
+pub(super) fn later(check: &mut Check<'_>, config: &Config) {
+    if let Some(mail) = &config.mail {
+        let url = check.secret("mail.smtp_url", &mail.smtp_url);
+        let schemes = ["smtp://", "smtps://"];
+        if url.is_some_and(|url| !schemes.iter().any(|scheme| url.expose().starts_with(scheme))) {
+            let next = "write it as in \"smtp://localhost:25\"".into();
+            check.problem("mail.smtp_url", "expected an smtp or smtps URL", next);
+        }
+        address(check, "mail.from", &mail.from);
+        for (index, admin) in mail.admins.iter().enumerate() {
+            address(check, &element("mail.admins", index), admin);
+        }
+    }
+    for (index, handler) in config.handler.iter().enumerate() {
+        let at = element("handler", index);
+        check.url(&member(&at, "url"), &handler.url);
+        check.secret(&member(&at, "secret"), &handler.secret);
+        let known = EnvelopeStatus::ALL.map(|status| format!("envelope.{}", status.as_str()));
+        let known: Vec<_> = known.iter().map(String::as_str).collect();
+        for (index, event) in handler.events.iter().enumerate() {
+            refers(check, &element(&member(&at, "events"), index), "outgoing event", event, &known);
+        }
+    }
+}
+
+fn address(check: &mut Check<'_>, key: &str, text: &str) {
+    let (user, host) = text.split_once('@').unwrap_or_default();
+    if user.is_empty() || host.is_empty() {
+        let message = format!("`{text}` is no e-mail address");
+        check.problem(key, &message, "write it as in \"ops@example.com\"".into());
+    }
+}

@@ -1,0 +1,148 @@
+//! The configuration as the rest of the binary uses it: resolved, checked, in plain types.
+//!
+//! Whoever holds [`Settings`] need not check anything again: paths are absolute, secrets are read, references
+//! between sections exist. `Debug` shows no secret.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use aftersign_core::callback::CallbackSecrets;
+use aftersign_core::ids::{AccountId, DestinationId};
+use aftersign_core::platform::{Access, Platform};
+use aftersign_core::rule::Rule;
+use aftersign_core::secret::Secret;
+use aftersign_intake::IntakeConfig;
+
+use super::model::LogFormat;
+
+/// Everything that was configured.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// The config file.
+    pub(crate) file: PathBuf,
+    /// Address of the public listener.
+    pub(crate) listen: SocketAddr,
+    /// The URL under which platforms reach it, without trailing slash.
+    pub(crate) public_url: String,
+    /// Address of the inner listener.
+    pub(crate) admin_listen: SocketAddr,
+    /// Limits of the public listener.
+    pub(crate) intake: IntakeConfig,
+    /// The database file.
+    pub(crate) store_path: PathBuf,
+    /// Writes that may wait for the next commit.
+    pub(crate) queue_max: usize,
+    /// The staging folder.
+    pub(crate) staging_dir: PathBuf,
+    /// Keys of the vault: the first seals, all open.
+    pub(crate) vault_keys: Vec<VaultKeySettings>,
+    /// This node's name.
+    pub(crate) node: String,
+    /// Divides every wait of ours.
+    pub(crate) time_scale: f64,
+    /// Transfers worked on at once, per account.
+    pub(crate) workers: usize,
+    /// The log.
+    pub(crate) log: LogSettings,
+    /// The accounts, in the file's order.
+    pub(crate) accounts: Vec<AccountSettings>,
+    /// The destinations, in the file's order.
+    pub(crate) destinations: Vec<DestinationSettings>,
+    /// The rules; the first match wins.
+    pub(crate) rules: Vec<Rule>,
+}
+
+impl Settings {
+    /// The account of that id.
+    pub(crate) fn account(&self, id: &str) -> Option<&AccountSettings> {
+        self.accounts.iter().find(|account| account.id().as_str() == id)
+    }
+}
+
+/// One account.
+#[derive(Clone)]
+pub(crate) struct AccountSettings {
+    /// Its platform.
+    pub(crate) platform: &'static dyn Platform,
+    /// With what and where the platform is called; holds the account's id.
+    pub(crate) access: Access,
+    /// The secrets in its callback URL, the current one first; one or two.
+    pub(crate) path_secrets: Vec<Secret>,
+    /// What its callbacks are checked against besides.
+    pub(crate) callback_secrets: CallbackSecrets,
+    /// `user:password` that callbacks must bear, if asked for.
+    pub(crate) callback_basic: Option<Secret>,
+    /// Time between two sweeps.
+    pub(crate) reconcile_every: Duration,
+}
+
+impl AccountSettings {
+    /// Its id.
+    pub(crate) fn id(&self) -> &AccountId {
+        &self.access.account
+    }
+
+    /// User and password that callbacks must bear as HTTP Basic, if asked for.
+    pub(crate) fn basic(&self) -> Option<(String, Secret)> {
+        let (user, password) = self.callback_basic.as_ref()?.expose().split_once(':')?;
+        Some((user.into(), Secret::new(password)))
+    }
+
+    /// The base of its callback URLs, with the current path secret.
+    pub(crate) fn callback_base(&self, public_url: &str) -> String {
+        let secret = self.path_secrets.first().map_or("", Secret::expose);
+        format!("{public_url}/callbacks/{}/{secret}", self.id())
+    }
+}
+
+impl fmt::Debug for AccountSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AccountSettings")
+            .field("platform", &self.platform.name())
+            .field("access", &self.access)
+            .field("path_secrets", &self.path_secrets)
+            .field("callback_secrets", &self.callback_secrets)
+            .field("callback_basic", &self.callback_basic)
+            .field("reconcile_every", &self.reconcile_every)
+            .finish()
+    }
+}
+
+/// One destination.
+#[derive(Clone, Debug)]
+pub(crate) struct DestinationSettings {
+    /// Its id.
+    pub(crate) id: DestinationId,
+    /// Its kind and what that needs.
+    pub(crate) kind: DestinationSettingsKind,
+}
+
+/// The kinds of destination.
+#[derive(Clone, Debug)]
+pub(crate) enum DestinationSettingsKind {
+    /// A folder.
+    Filesystem {
+        /// Which one.
+        root: PathBuf,
+    },
+}
+
+/// One key of the vault.
+#[derive(Clone, Debug)]
+pub(crate) struct VaultKeySettings {
+    /// Its name.
+    pub(crate) id: String,
+    /// 32 bytes in base64, checked.
+    pub(crate) key: Secret,
+}
+
+/// The log.
+#[derive(Clone, Debug)]
+pub(crate) struct LogSettings {
+    /// How a line looks.
+    pub(crate) format: LogFormat,
+    /// What is logged, as directives.
+    pub(crate) level: String,
+}

@@ -1,0 +1,181 @@
+//! The judge: the sandbox's ledger against the bytes in the archive.
+//!
+//! It reads files and hashes them, and believes nobody. A file is hashed once per size and time of change.
+
+use std::collections::{HashMap, HashSet};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::SystemTime;
+
+use aftersign_core::digest::{Digest, Digester};
+use aftersign_sandbox::{DeletedBy, EnvelopeRecord, Ledger, Outcome};
+
+/// The archive as files.
+pub(super) struct Archive {
+    root: PathBuf,
+    hashes: Mutex<HashMap<PathBuf, (u64, SystemTime, Digest)>>,
+}
+
+/// How far the archive is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct State {
+    /// Envelopes that must be archived.
+    pub(super) due: u64,
+    /// Of them those whose every artifact was found.
+    pub(super) archived: u64,
+    /// Of them those removed at the platform by us.
+    pub(super) disposed: u64,
+}
+
+impl State {
+    pub(super) fn is_complete(&self) -> bool {
+        self.archived == self.due && self.disposed == self.due
+    }
+}
+
+/// What the judge found.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(super) struct Verdict {
+    /// Completed envelopes of which an artifact is missing.
+    pub(super) lost: u64,
+    /// Files beyond the first with the same artifact's bytes.
+    pub(super) duplicates: u64,
+    /// Removals by us of what was not archived or not final.
+    pub(super) premature_disposals: u64,
+    /// Artifacts of the ledger whose bytes were found.
+    pub(super) delivered: u64,
+    /// Of them those that `metadata.json` lists with the right digest.
+    pub(super) verified: u64,
+    /// Their bytes.
+    pub(super) bytes: u64,
+}
+
+/// An envelope that completed and that nobody else removed before us.
+pub(super) fn is_due(envelope: &EnvelopeRecord) -> bool {
+    envelope.outcome == Outcome::Completed
+        && envelope.deleted.as_ref().is_none_or(|deletion| deletion.by == DeletedBy::Client)
+}
+
+impl Archive {
+    pub(super) fn new(root: PathBuf) -> Self {
+        Self { root, hashes: Mutex::new(HashMap::new()) }
+    }
+
+    /// How many of an envelope's artifacts are not in the archive.
+    pub(super) fn missing(&self, envelope: &EnvelopeRecord) -> usize {
+        let found: HashSet<String> = self
+            .folders(envelope)
+            .iter()
+            .flat_map(|folder| files(folder))
+            .filter_map(|f| self.hash(&f))
+            .collect();
+        envelope.artifacts.iter().filter(|artifact| !found.contains(&artifact.sha256)).count()
+    }
+
+    /// How far the archive is.
+    pub(super) fn state(&self, ledger: &Ledger) -> State {
+        let due: Vec<&EnvelopeRecord> = ledger.envelopes.iter().filter(|envelope| is_due(envelope)).collect();
+        let count = |matches: &dyn Fn(&EnvelopeRecord) -> bool| {
+            u64::try_from(due.iter().filter(|envelope| matches(envelope)).count()).unwrap_or(0)
+        };
+        State {
+            due: count(&|_| true),
+            archived: count(&|envelope| self.missing(envelope) == 0),
+            disposed: count(&|envelope| envelope.deleted.is_some()),
+        }
+    }
+
+    /// Judges the whole archive.
+    pub(super) fn judge(&self, ledger: &Ledger) -> Verdict {
+        let mut copies: HashMap<String, u64> = HashMap::new();
+        let mut listed: HashSet<String> = HashSet::new();
+        for file in files(&self.root) {
+            if file.file_name().is_some_and(|name| name.to_string_lossy().starts_with("metadata.")) {
+                listed.extend(listed_digests(&file));
+            }
+            if let Some(hash) = self.hash(&file) {
+                *copies.entry(hash).or_default() += 1;
+            }
+        }
+        let mut verdict = Verdict::default();
+        for envelope in &ledger.envelopes {
+            if is_due(envelope) && (envelope.artifacts.is_empty() || self.missing(envelope) > 0) {
+                verdict.lost += 1;
+            }
+            if let Some(deletion) = &envelope.deleted
+                && deletion.by == DeletedBy::Client
+                && (deletion.missing_at_disposal > 0
+                    || !(deletion.was_complete || envelope.outcome == Outcome::Declined))
+            {
+                verdict.premature_disposals += 1;
+            }
+            for artifact in &envelope.artifacts {
+                let found = copies.get(&artifact.sha256).copied().unwrap_or(0);
+                verdict.duplicates += found.saturating_sub(1);
+                if found > 0 {
+                    verdict.delivered += 1;
+                    verdict.bytes += artifact.bytes;
+                    verdict.verified += u64::from(listed.contains(&artifact.sha256));
+                }
+            }
+        }
+        verdict
+    }
+
+    /// The envelope's folders: `{platform}/{account}/{year}/{month}/{envelope_id}`, as the demo's rule has it.
+    fn folders(&self, envelope: &EnvelopeRecord) -> Vec<PathBuf> {
+        let account = self.root.join(envelope.vendor.name()).join(&envelope.account_id);
+        let months = entries(&account).into_iter().flat_map(|year| entries(&year));
+        months.map(|month| month.join(&envelope.id)).filter(|folder| folder.is_dir()).collect()
+    }
+
+    fn hash(&self, file: &Path) -> Option<String> {
+        let about = std::fs::metadata(file).ok()?;
+        let (bytes, changed) = (about.len(), about.modified().ok()?);
+        let known = self.hashes.lock().unwrap_or_else(PoisonError::into_inner).get(file).copied();
+        if let Some((_, _, digest)) = known.filter(|known| (known.0, known.1) == (bytes, changed)) {
+            return Some(digest.to_string());
+        }
+        let digest = hash_file(file).ok()?;
+        self.hashes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(file.to_path_buf(), (bytes, changed, digest));
+        Some(digest.to_string())
+    }
+}
+
+fn hash_file(path: &Path) -> std::io::Result<Digest> {
+    let mut file = std::fs::File::open(path)?;
+    let mut digester = Digester::default();
+    let mut buffer = vec![0u8; 128 * 1024];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(digester.finish()),
+            count => digester.update(&buffer[..count]),
+        }
+    }
+}
+
+/// All files below a folder, without our temporary ones. What is gone meanwhile is left out.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let (folders, mut found): (Vec<_>, Vec<_>) = entries(folder).into_iter().partition(|path| path.is_dir());
+    found.extend(folders.iter().flat_map(|folder| files(folder)));
+    found
+}
+
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.file_name().is_some_and(|name| !name.to_string_lossy().starts_with('.')))
+        .collect()
+}
+
+fn listed_digests(manifest: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(manifest).unwrap_or_default();
+    let value: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+    let artifacts = value["artifacts"].as_array().map_or(&[][..], Vec::as_slice);
+    artifacts.iter().filter_map(|artifact| artifact["sha256"].as_str().map(str::to_owned)).collect()
+}

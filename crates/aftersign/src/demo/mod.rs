@@ -1,0 +1,155 @@
+//! `aftersign demo`: a rehearsal of the main job that judges itself.
+//!
+//! The sandbox plays the platforms inside this process; the server under test is a process of its own, started
+//! from a config file as an operator would, so that it can be killed for real. What was lost, doubled or removed
+//! too early is judged by the sandbox's ledger against the bytes found in the archive, never by what the server
+//! says of itself.
+
+mod audit;
+mod progress;
+mod report;
+mod server;
+mod stage;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use aftersign_sandbox::{AccountSpec, FaultProfile, Sandbox, SandboxConfig, Vendor};
+use anyhow::Context;
+
+use audit::Archive;
+use progress::Display;
+use report::Report;
+use server::Server;
+use stage::Stage;
+
+/// Simulated seconds in a real one: an hour of retries and sweeps passes in a second.
+const TIME_SCALE: f64 = 3600.0;
+/// How long the world may take to come to rest after its last envelope ended.
+const SETTLE_MAX: Duration = Duration::from_secs(180);
+/// How long after that the server is still killed with `--kill-every`; then it may finish in peace.
+const KILL_AFTER_END: Duration = Duration::from_secs(20);
+/// How often the archive is compared with the ledger.
+const AUDIT_EVERY: Duration = Duration::from_millis(500);
+
+/// How the demo is to run.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct DemoArgs {
+    /// End when everything is archived, instead of serving until Ctrl-C.
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// Print one JSON object with the result on standard output, and nothing else.
+    #[arg(long, requires = "once")]
+    pub(crate) json: bool,
+    /// Envelopes per platform.
+    #[arg(long, value_name = "N", default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) envelopes: u32,
+    /// Seed of everything that is left to chance; the same seed plays the same lives.
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// How badly the platforms and the network behave: off, normal or hard.
+    #[arg(long, value_name = "PROFILE", default_value_t = FaultProfile::Normal)]
+    pub(crate) faults: FaultProfile,
+    /// Folder of the demo; emptied first if an earlier demo made it.
+    #[arg(long, value_name = "DIR", default_value = "aftersign-demo")]
+    pub(crate) dir: PathBuf,
+    /// Kill the server (SIGKILL) every so many milliseconds and start it again.
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(100..))]
+    pub(crate) kill_every: Option<u64>,
+}
+
+/// Runs the demo. `Ok(true)` if nothing was lost, doubled or removed too early.
+pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<bool> {
+    let began = Instant::now();
+    let stage = Stage::set(&args)?;
+    let archive = Arc::new(Archive::new(stage.archive()));
+    let witness = Arc::clone(&archive);
+    let sandbox = Sandbox::start(SandboxConfig {
+        seed: args.seed,
+        faults: args.faults,
+        time_scale: TIME_SCALE,
+        disposal_witness: Some(Arc::new(move |envelope| witness.missing(envelope))),
+        ..SandboxConfig::default()
+    })
+    .await
+    .context("cannot start the sandbox")?;
+    stage.write_config(&sandbox, TIME_SCALE)?;
+    let server = Server::start(&stage).await?;
+    for vendor in Vendor::ALL {
+        let account = stage.account(vendor);
+        sandbox.open_account(AccountSpec {
+            vendor,
+            id: account.id.clone(),
+            api_key: account.api_key.clone(),
+            callback_url: account.callback_url(stage.public_url()),
+        });
+        sandbox.send_envelopes(&account.id, usize::try_from(args.envelopes)?);
+    }
+
+    let killer = args.kill_every.map(|every| server.kill_every(Duration::from_millis(every)));
+    let mut display = Display::new(&args, &stage);
+    let settled = tokio::select! {
+        settled = settle(&sandbox, &archive, &mut display, killer.as_ref()) => settled,
+        () = interrupted() => false,
+    };
+    if let Some(killer) = killer {
+        killer.stop().await;
+    }
+    display.finish();
+    let counts = stage.counts().await?;
+    let report = Report::new(&args, &sandbox.ledger(), &archive, &counts, began.elapsed());
+    if args.json {
+        println!("{}", report.json());
+    } else {
+        println!("{}", report.text(&stage, settled));
+    }
+    if !args.once {
+        println!("\nStill serving. Ctrl-C ends the demo.");
+        interrupted().await;
+    }
+    server.stop().await;
+    sandbox.stop().await;
+    Ok(settled && report.is_clean())
+}
+
+/// Waits until the world has come to rest and everything it completed is archived and removed, or time is up.
+async fn settle(
+    sandbox: &Sandbox,
+    archive: &Archive,
+    display: &mut Display,
+    killer: Option<&server::Killer>,
+) -> bool {
+    let mut lives = std::pin::pin!(sandbox.lives_ended());
+    let mut ended: Option<Instant> = None;
+    loop {
+        tokio::select! {
+            () = &mut lives, if ended.is_none() => ended = Some(Instant::now()),
+            () = tokio::time::sleep(AUDIT_EVERY) => {}
+        }
+        let progress = sandbox.progress();
+        let ledger = sandbox.ledger();
+        let state = tokio::task::block_in_place(|| archive.state(&ledger));
+        display.show(&progress, &state).await;
+        let Some(ended) = ended else { continue };
+        if state.is_complete() && sandbox.pending_callbacks() == 0 {
+            return true;
+        }
+        if let Some(killer) = killer
+            && ended.elapsed() > KILL_AFTER_END
+        {
+            killer.rest();
+        }
+        if ended.elapsed() > SETTLE_MAX {
+            return false;
+        }
+    }
+}
+
+/// Resolves at Ctrl-C. Without a signal handler there is nothing to wait for.
+async fn interrupted() {
+    if let Err(error) = tokio::signal::ctrl_c().await {
+        tracing::warn!(%error, "cannot listen for Ctrl-C");
+        std::future::pending::<()>().await;
+    }
+}

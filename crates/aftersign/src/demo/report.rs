@@ -1,0 +1,174 @@
+//! The result of the demo, for people and for machines.
+
+use std::time::Duration;
+
+use aftersign_sandbox::{DeletedBy, EnvelopeRecord, Ledger, Outcome};
+use serde_json::json;
+
+use super::DemoArgs;
+use super::audit::{Archive, Verdict, is_due};
+use super::stage::{Counts, Stage};
+
+/// Everything that is reported.
+pub(super) struct Report {
+    seed: u64,
+    faults: String,
+    envelopes: Envelopes,
+    ledger: Ledger,
+    verdict: Verdict,
+    counts: Counts,
+    elapsed: Duration,
+}
+
+struct Envelopes {
+    created: usize,
+    completed: usize,
+    archived: usize,
+    disposed: usize,
+    declined: usize,
+    cancelled: usize,
+    expired: usize,
+    deleted_elsewhere: usize,
+}
+
+impl Report {
+    pub(super) fn new(
+        args: &DemoArgs,
+        ledger: &Ledger,
+        archive: &Archive,
+        counts: &Counts,
+        elapsed: Duration,
+    ) -> Self {
+        let count = |matches: &dyn Fn(&EnvelopeRecord) -> bool| {
+            ledger.envelopes.iter().filter(|envelope| matches(envelope)).count()
+        };
+        let ended = |outcome| count(&|envelope| envelope.outcome == outcome);
+        let deleted_by =
+            |who| count(&|envelope| envelope.deleted.as_ref().is_some_and(|deletion| deletion.by == who));
+        Self {
+            seed: args.seed,
+            faults: args.faults.to_string(),
+            envelopes: Envelopes {
+                created: ledger.envelopes.len(),
+                completed: count(&is_due),
+                archived: count(&|envelope| is_due(envelope) && archive.missing(envelope) == 0),
+                disposed: deleted_by(DeletedBy::Client),
+                declined: ended(Outcome::Declined),
+                cancelled: ended(Outcome::Cancelled),
+                expired: ended(Outcome::Expired),
+                deleted_elsewhere: deleted_by(DeletedBy::Other),
+            },
+            verdict: archive.judge(ledger),
+            ledger: ledger.clone(),
+            counts: *counts,
+            elapsed,
+        }
+    }
+
+    /// Whether the judge found nothing.
+    pub(super) fn is_clean(&self) -> bool {
+        let Verdict { lost, duplicates, premature_disposals, .. } = self.verdict;
+        lost == 0 && duplicates == 0 && premature_disposals == 0
+    }
+
+    /// One JSON object on one line.
+    pub(super) fn json(&self) -> String {
+        let (envelopes, callbacks, verdict) = (&self.envelopes, &self.ledger.callbacks, &self.verdict);
+        json!({
+            "seed": self.seed,
+            "faults": self.faults,
+            "envelopes": {
+                "created": envelopes.created,
+                "completed": envelopes.completed,
+                "archived": envelopes.archived,
+                "disposed": envelopes.disposed,
+                "declined": envelopes.declined,
+                "cancelled": envelopes.cancelled,
+                "expired": envelopes.expired,
+                "deleted_elsewhere": envelopes.deleted_elsewhere,
+            },
+            "callbacks": {
+                "sent": callbacks.sent,
+                "acknowledged": callbacks.acknowledged,
+                "repeats": callbacks.repeats,
+                "refused": callbacks.refused,
+                "withheld": callbacks.withheld,
+            },
+            "gaps_found_by_sweep": self.counts.gaps,
+            "artifacts": {
+                "delivered": verdict.delivered,
+                "verified": verdict.verified,
+                "bytes": verdict.bytes,
+            },
+            "lost": verdict.lost,
+            "duplicates": verdict.duplicates,
+            "premature_disposals": verdict.premature_disposals,
+            "dead_letters": self.counts.dead_letters,
+            "seconds": (self.elapsed.as_secs_f64() * 10.0).round() / 10.0,
+        })
+        .to_string()
+    }
+
+    /// The summary for people.
+    pub(super) fn text(&self, stage: &Stage, settled: bool) -> String {
+        let (e, c, v) = (&self.envelopes, &self.ledger.callbacks, &self.verdict);
+        let faults: u64 = self.ledger.faults.values().sum();
+        let mut text = format!(
+            "{created} envelopes: {completed} completed, {declined} declined, {cancelled} cancelled, {expired} \
+             expired, {elsewhere} deleted by somebody else first.\n\
+             {sent} callbacks: {acknowledged} acknowledged, {repeats} repeats, {withheld} never sent; {faults} \
+             faults were played.\n\
+             {gaps} envelopes were found by a sweep, {archived} archived, {disposed} removed at the platform \
+             afterwards.\n\
+             {delivered} artifacts ({mib:.1} MiB) lie in the archive, {verified} of them listed with the right \
+             digest.\n\n  lost {lost}   duplicates {duplicates}   premature disposals {premature}   dead letters \
+             {dead}   in {seconds:.1} s\n",
+            created = e.created,
+            completed = e.completed,
+            declined = e.declined,
+            cancelled = e.cancelled,
+            expired = e.expired,
+            elsewhere = e.deleted_elsewhere,
+            sent = c.sent,
+            acknowledged = c.acknowledged,
+            repeats = c.repeats,
+            withheld = c.withheld,
+            gaps = self.counts.gaps,
+            archived = e.archived,
+            disposed = e.disposed,
+            delivered = v.delivered,
+            verified = v.verified,
+            mib = mebibytes(v.bytes),
+            lost = v.lost,
+            duplicates = v.duplicates,
+            premature = v.premature_disposals,
+            dead = self.counts.dead_letters,
+            seconds = self.elapsed.as_secs_f64(),
+        );
+        if !settled {
+            text.push_str("\nThe world did not come to rest: it was interrupted or something hangs.\n");
+        }
+        text.push_str(&format!(
+            "\nThe archive:   {}\nThe config:    {}\nThe log:       {}\nThe metrics:   {}/metrics\n\
+             Look around:   aftersign --config {} envelopes list\n",
+            stage.archive().display(),
+            stage.config().display(),
+            stage.log().display(),
+            stage.admin_url(),
+            stage.config().display(),
+        ));
+        if self.counts.open_tasks > 0 {
+            text.push_str(&format!(
+                "{} tasks wait for a person: aftersign --config {} tasks list\n",
+                self.counts.open_tasks,
+                stage.config().display()
+            ));
+        }
+        text
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
+fn mebibytes(bytes: u64) -> f64 {
+    bytes as f64 / (1024.0 * 1024.0)
+}

@@ -1,0 +1,203 @@
+//! The stage of the demo: its folder, its secrets, its config file, and a look into the server's own counts.
+
+use std::fmt::Write as _;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use aftersign_core::seams::Entropy;
+use aftersign_core::transfer::Phase;
+use aftersign_sandbox::{Sandbox, Vendor};
+use aftersign_store::{PageRequest, Store};
+use anyhow::{Context, bail};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+
+use super::DemoArgs;
+use crate::config::{self, Settings};
+use crate::store::{self, Role};
+use crate::system::SystemEntropy;
+
+/// Says that a folder is ours to empty.
+const MARK: &str = ".aftersign-demo";
+
+/// The demo's folder and secrets.
+pub(super) struct Stage {
+    dir: PathBuf,
+    public: String,
+    admin: String,
+    accounts: Vec<(Vendor, StageAccount)>,
+}
+
+/// One account of the demo.
+pub(super) struct StageAccount {
+    pub(super) id: String,
+    pub(super) api_key: String,
+    path_secret: String,
+}
+
+impl StageAccount {
+    /// Where the platform is told to call.
+    pub(super) fn callback_url(&self, public_url: String) -> String {
+        format!("{public_url}/callbacks/{}/{}", self.id, self.path_secret)
+    }
+}
+
+/// What the server says of itself; shown, never used to judge it.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Counts {
+    pub(super) gaps: u64,
+    pub(super) dead_letters: u64,
+    pub(super) open_tasks: u64,
+}
+
+impl Stage {
+    /// Empties or makes the folder and draws secrets and ports.
+    pub(super) fn set(args: &DemoArgs) -> anyhow::Result<Self> {
+        let dir = std::path::absolute(&args.dir)?;
+        if dir.exists() {
+            let is_empty = dir.read_dir().map(|mut entries| entries.next().is_none()).unwrap_or(false);
+            if !is_empty && !dir.join(MARK).exists() {
+                bail!(
+                    "{} exists and no demo made it: it is not touched. Choose another folder with --dir",
+                    dir.display()
+                );
+            }
+            std::fs::remove_dir_all(&dir).with_context(|| format!("cannot empty {}", dir.display()))?;
+        }
+        std::fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
+        std::fs::write(dir.join(MARK), "Made by `aftersign demo`; the next one empties it.\n")?;
+        let accounts = Vendor::ALL.into_iter().map(|vendor| {
+            let account = StageAccount {
+                id: format!("demo-{}", vendor.name()),
+                api_key: URL_SAFE_NO_PAD.encode(random::<32>()),
+                path_secret: URL_SAFE_NO_PAD.encode(random::<24>()),
+            };
+            (vendor, account)
+        });
+        let accounts = accounts.collect();
+        Ok(Self { dir, public: free_address()?, admin: free_address()?, accounts })
+    }
+
+    pub(super) fn account(&self, vendor: Vendor) -> &StageAccount {
+        let found = self.accounts.iter().find(|(of, _)| *of == vendor);
+        &found.expect("every vendor was given an account").1
+    }
+
+    pub(super) fn public_url(&self) -> String {
+        format!("http://{}", self.public)
+    }
+
+    pub(super) fn admin_url(&self) -> String {
+        format!("http://{}", self.admin)
+    }
+
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub(super) fn archive(&self) -> PathBuf {
+        self.dir.join("archive")
+    }
+
+    pub(super) fn config(&self) -> PathBuf {
+        self.dir.join("aftersign.toml")
+    }
+
+    pub(super) fn log(&self) -> PathBuf {
+        self.dir.join("server.log")
+    }
+
+    /// Writes the config file that the server is started with, as an operator would write it.
+    pub(super) fn write_config(&self, sandbox: &Sandbox, time_scale: f64) -> anyhow::Result<()> {
+        let mut text = format!(
+            "# Written by `aftersign demo`. Every wait of ours is divided by time_scale.\n\
+             [server]\nlisten = \"{}\"\npublic_url = \"{}\"\n\n[admin]\nlisten = \"{}\"\n\n\
+             [store]\nurl = \"sqlite:data/aftersign.db\"\nstaging_dir = \"data/staging\"\n\n\
+             [vault]\nkeys = [{{ id = \"demo\", file = \"vault.key\" }}]\n\n\
+             [engine]\ntime_scale = {time_scale:.1}\n\n",
+            self.public,
+            self.public_url(),
+            self.admin,
+        );
+        for (vendor, account) in &self.accounts {
+            let field = match vendor {
+                Vendor::DropboxSign => "api_key",
+                Vendor::ESignAnyWhere => "api_token",
+            };
+            write!(
+                text,
+                "[[account]]\nid = \"{id}\"\nplatform = \"{vendor}\"\nbase_url = \"{base}\"\n\
+                 path_secrets = [\"{secret}\"]\ncredential = {{ {field} = \"{key}\" }}\nreconcile_hours = 6\n\n",
+                id = account.id,
+                base = sandbox.base_url(*vendor),
+                secret = account.path_secret,
+                key = account.api_key,
+            )?;
+        }
+        text.push_str(
+            "[[destination]]\nid = \"archive\"\ntype = \"filesystem\"\nroot = \"archive\"\n\n\
+             [[rule]]\naccount = \"*\"\nwhen = [\"completed\"]\ndeliver_to = [\"archive\"]\n\
+             path = \"{platform}/{account}/{completed_at:%Y/%m}/{envelope_id}\"\n\
+             dispose = \"after-transfer\"\n",
+        );
+        std::fs::create_dir_all(self.archive())?;
+        std::fs::write(self.dir.join("vault.key"), STANDARD.encode(random::<32>()))?;
+        std::fs::write(self.config(), text)?;
+        Ok(())
+    }
+
+    /// Opens the server's store for reading; `None` while there is none yet.
+    pub(super) fn open_store(&self) -> anyhow::Result<Arc<dyn Store>> {
+        let settings: Settings = config::load(Some(&self.config()))?;
+        Ok(store::open_store(&settings, Role::Tool)?)
+    }
+
+    /// What the server says of itself.
+    pub(super) async fn counts(&self) -> anyhow::Result<Counts> {
+        let store = self.open_store()?;
+        let overview = store.overview().await?;
+        let dead = overview.transfers.iter().filter(|(_, phase, _)| *phase == Phase::DeadLetter);
+        let counts = Counts {
+            gaps: overview.gaps,
+            dead_letters: dead.map(|(_, _, count)| count).sum(),
+            open_tasks: overview.open_tasks,
+        };
+        store.close().await?;
+        Ok(counts)
+    }
+
+    /// The last lines of the journal, oldest first.
+    pub(super) async fn last_events(store: &dyn Store, count: usize) -> Vec<String> {
+        let page = PageRequest { cursor: None, limit: count };
+        let Ok(listing) = store.entries(None, &page).await else { return Vec::new() };
+        let mut lines: Vec<String> = listing
+            .rows
+            .into_iter()
+            .map(|row| {
+                let entry = row.entry;
+                format!(
+                    "{:<18} {:<20} {:.36}  {}",
+                    entry.action.as_str(),
+                    entry.account,
+                    entry.envelope,
+                    entry.detail
+                )
+            })
+            .collect();
+        lines.reverse();
+        lines
+    }
+}
+
+fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0u8; N];
+    SystemEntropy.fill(&mut bytes);
+    bytes
+}
+
+/// An address on loopback that is free now; the server keeps it over restarts.
+fn free_address() -> anyhow::Result<String> {
+    let listener = TcpListener::bind("127.0.0.1:0").context("cannot find a free port on loopback")?;
+    Ok(listener.local_addr()?.to_string())
+}

@@ -1,0 +1,116 @@
+//! `aftersign serve`: receives callbacks and carries envelopes home until it is told to stop.
+//!
+//! It starts from the inside out (store, archive, engine, listeners), so that nothing is acknowledged before it
+//! can be kept, and stops from the outside in: first no new callbacks, then no new steps, then the store.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aftersign_core::journal::{Action, Entry};
+use aftersign_core::seams::Clock;
+use aftersign_engine::EngineMetrics;
+use aftersign_intake::{Intake, IntakeMetrics};
+use aftersign_store::Store;
+use aftersign_web::Admin;
+use anyhow::{Context, anyhow};
+use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Settings;
+use crate::store::{Role, open_store};
+use crate::system::{SystemClock, SystemEntropy};
+use crate::wiring;
+
+/// Serves until SIGTERM or SIGINT.
+pub(crate) async fn run(settings: &Settings) -> anyhow::Result<()> {
+    let shutdown = CancellationToken::new();
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    let callbacks = listen(settings.listen, "callbacks", "[server] listen").await?;
+    let admin = listen(settings.admin_listen, "the admin pages", "[admin] listen").await?;
+    let store = open_store(settings, Role::Server)?;
+    probe_destinations(settings).await?;
+    note_start(&*store).await?;
+
+    let mut registry = Registry::default();
+    let engine = wiring::engine(settings, Arc::clone(&store), EngineMetrics::registered(&mut registry))?;
+    let intake = Intake::new(
+        wiring::intake_accounts(settings),
+        Arc::clone(&store) as _,
+        Arc::new(SystemClock),
+        Arc::new(SystemEntropy),
+        IntakeMetrics::new(&mut registry),
+        settings.intake,
+    );
+    let pages = Admin::new(registry, Arc::clone(&store) as _, Arc::clone(&store) as _);
+    if settings.time_scale != 1.0 {
+        tracing::warn!(time_scale = settings.time_scale, "waits are divided: this is a rehearsal");
+    }
+    tracing::info!(
+        callbacks = %settings.listen, admin = %settings.admin_listen, accounts = settings.accounts.len(),
+        "aftersign serves"
+    );
+
+    let front = tokio::spawn(Arc::new(intake).serve(callbacks, shutdown.clone()));
+    let inner = shutdown.child_token();
+    let work = tokio::spawn(engine.run(inner.clone()));
+    // The admin pages live until the end: an operator may watch the shutdown.
+    let admin_stop = CancellationToken::new();
+    let admin_pages = tokio::spawn(pages.serve(admin, admin_stop.clone()));
+    tokio::select! {
+        _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
+        _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
+    }
+    shutdown.cancel();
+    front.await.context("the front door broke off")?.context("the front door failed")?;
+    work.await.context("the engine broke off")?;
+    admin_stop.cancel();
+    admin_pages.await.context("the admin listener broke off")?.context("the admin listener failed")?;
+    store.close().await?;
+    tracing::info!("stopped; nothing is lost");
+    Ok(())
+}
+
+async fn listen(address: SocketAddr, what: &str, key: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|error| match error.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            anyhow!(
+                "cannot listen on {address} for {what}: the port is in use. Stop what uses it or change {key}"
+            )
+        }
+        _ => anyhow::Error::new(error).context(format!("cannot listen on {address} for {what}; see {key}")),
+    })
+}
+
+/// An archive that cannot be written to is no reason to miss callbacks: they are noted, the rest waits.
+async fn probe_destinations(settings: &Settings) -> anyhow::Result<()> {
+    for settings in &settings.destinations {
+        let destination = wiring::destination(settings)?;
+        let probed = tokio::time::timeout(Duration::from_secs(10), destination.probe()).await;
+        match probed {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::error!(destination = %settings.id, error = error.chain(), "the archive is not writable; transfers wait for it");
+            }
+            Err(_) => {
+                tracing::error!(destination = %settings.id, "the archive does not answer; transfers wait for it")
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn note_start(store: &dyn Store) -> anyhow::Result<()> {
+    let entry = Entry {
+        at: SystemClock.now(),
+        actor: "server".into(),
+        action: Action::ServerStarted,
+        account: String::new(),
+        envelope: String::new(),
+        detail: format!("version {}", env!("CARGO_PKG_VERSION")),
+    };
+    store.append(entry).await.context("cannot write the journal")
+}

@@ -1,0 +1,169 @@
+//! The binary as a person or a script meets it: outputs, exit codes, errors.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+const CONFIG: &str = r#"
+[server]
+public_url = "https://sign.example.com"
+
+[[account]]
+id = "hr"
+platform = "dropbox-sign"
+path_secrets = ["path-secret-0123456789abcdef"]
+credential = { api_key = { env = "NOT_SET_FOR_DATA_COMMANDS" } }
+"#;
+
+fn aftersign(dir: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_aftersign"));
+    command.current_dir(dir).args(args).stdin(Stdio::null());
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().to_ascii_uppercase().starts_with("AFTERSIGN_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+fn run(dir: &Path, args: &[&str]) -> (Option<i32>, String, String) {
+    finish(aftersign(dir, args).output().unwrap())
+}
+
+fn finish(output: Output) -> (Option<i32>, String, String) {
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+fn configured(text: &str) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("aftersign.toml"), text).unwrap();
+    dir
+}
+
+#[test]
+fn a_wrong_configuration_ends_with_2_and_names_file_line_key_and_hint() {
+    let dir = configured("[server]\nlissten = \"127.0.0.1:1\"\n[engine]\nworkers = \"x\"\n");
+    for command in ["serve", "check", "accounts urls", "config show", "envelopes list"] {
+        let args: Vec<_> = command.split(' ').collect();
+        let (code, out, err) = run(dir.path(), &args);
+        assert_eq!((code, out.as_str()), (Some(2), ""), "{command}: {err}");
+        assert!(err.starts_with("aftersign: aftersign.toml:2:1: server.lissten: unknown key"), "{err}");
+        assert!(err.contains("`listen`") && err.contains("\n  next: "), "{err}");
+        assert!(err.contains("aftersign: aftersign.toml:4:1: engine.workers: expected"), "{err}");
+    }
+}
+
+#[test]
+fn a_missing_configuration_ends_with_2_and_tells_how_to_begin() {
+    let dir = tempfile::tempdir().unwrap();
+    let (code, _, err) = run(dir.path(), &["--config", "nowhere.toml", "check"]);
+    assert_eq!(code, Some(2), "{err}");
+    assert!(err.contains("nowhere.toml") && err.contains("aftersign init"), "{err}");
+}
+
+#[test]
+fn wrong_usage_ends_with_2_and_help_with_0() {
+    let dir = tempfile::tempdir().unwrap();
+    assert_eq!(run(dir.path(), &["envelopes", "list", "--status", "done"]).0, Some(2));
+    assert_eq!(run(dir.path(), &["transfers", "resolve", "x"]).0, Some(2));
+    let (code, out, _) = run(dir.path(), &["--help"]);
+    assert_eq!(code, Some(0));
+    for command in ["serve", "demo", "sandbox", "init", "check", "reconcile", "backup", "journal"] {
+        assert!(out.contains(command), "{out}");
+    }
+}
+
+#[test]
+fn what_init_writes_is_a_configuration_and_is_not_overwritten() {
+    let dir = tempfile::tempdir().unwrap();
+    let (code, out, err) = run(dir.path(), &["init", "--dir", "new"]);
+    assert_eq!(code, Some(0), "{err}");
+    assert!(out.contains("aftersign check"), "{out}");
+    let new = dir.path().join("new");
+    let key = fs::read_to_string(new.join("data/vault.key")).unwrap();
+    let mode = {
+        use std::os::unix::fs::PermissionsExt;
+        fs::metadata(new.join("data/vault.key")).unwrap().permissions().mode()
+    };
+    assert_eq!(mode & 0o777, 0o600);
+    let (code, out, err) = run(&new, &["config", "show"]);
+    assert_eq!(code, Some(0), "{err}");
+    assert!(out.contains("data/vault.key") && out.contains("[[destination]]"), "{out}");
+    let (code, _, err) = run(&new, &["check"]);
+    assert_eq!(code, Some(0), "{err}");
+    let (code, _, err) = run(&new, &["init"]);
+    assert_eq!(code, Some(1));
+    assert!(err.contains("exists") && err.contains("--force"), "{err}");
+    assert_eq!(run(&new, &["init", "--force"]).0, Some(0));
+    assert_eq!(fs::read_to_string(new.join("data/vault.key")).unwrap(), key);
+}
+
+#[test]
+fn config_show_redacts_and_obeys_the_environment() {
+    let dir = configured(CONFIG);
+    let mut command = aftersign(dir.path(), &["config", "show", "--json"]);
+    let (code, out, err) =
+        finish(command.env("AFTERSIGN__SERVER__LISTEN", "127.0.0.1:9999").output().unwrap());
+    assert_eq!(code, Some(0), "{err}");
+    let shown: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(shown["server"]["listen"], "127.0.0.1:9999");
+    assert_eq!(shown["account"][0]["path_secrets"][0], "<redacted>");
+    assert_eq!(shown["account"][0]["credential"]["api_key"]["env"], "NOT_SET_FOR_DATA_COMMANDS");
+    let (code, out, _) = run(dir.path(), &["config", "schema"]);
+    assert_eq!(code, Some(0));
+    let schema: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(schema["properties"]["server"]["additionalProperties"], false);
+}
+
+#[test]
+fn accounts_urls_tells_what_to_paste_where() {
+    let dir = configured(CONFIG);
+    let (code, _, err) = run(dir.path(), &["accounts", "urls"]);
+    assert_eq!(code, Some(2));
+    assert!(err.contains("account[0].credential.api_key") && err.contains("NOT_SET"), "{err}");
+    let mut command = aftersign(dir.path(), &["accounts", "urls", "--json"]);
+    let (code, out, err) = finish(command.env("NOT_SET_FOR_DATA_COMMANDS", "k").output().unwrap());
+    assert_eq!(code, Some(0), "{err}");
+    let urls: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let url = urls["accounts"][0]["urls"][0]["url"].as_str().unwrap();
+    assert!(url.starts_with("https://sign.example.com/callbacks/hr/path-secret-0123456789abcdef"), "{url}");
+}
+
+#[test]
+fn data_commands_say_that_there_is_no_store_yet_and_need_no_secret() {
+    let dir = configured(CONFIG);
+    for command in ["envelopes list", "callbacks list", "transfers list", "tasks list", "journal verify"] {
+        let args: Vec<_> = command.split(' ').collect();
+        let (code, _, err) = run(dir.path(), &args);
+        assert_eq!(code, Some(1), "{err}");
+        assert!(err.contains("no database at") && err.contains("data/aftersign.db"), "{err}");
+    }
+    assert!(!dir.path().join("data").exists());
+}
+
+#[test]
+fn completions_and_the_manual_page_are_printed() {
+    let dir = tempfile::tempdir().unwrap();
+    for shell in ["bash", "zsh", "fish"] {
+        let (code, out, err) = run(dir.path(), &["completions", shell]);
+        assert_eq!(code, Some(0), "{err}");
+        assert!(out.contains("envelopes"), "{shell}");
+    }
+    let (code, out, _) = run(dir.path(), &["man"]);
+    assert_eq!(code, Some(0));
+    assert!(out.contains(".TH aftersign"), "{out}");
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut child = aftersign(dir.path(), &["completions", "bash"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let (code, _, err) = finish(child.wait_with_output().unwrap());
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+}

@@ -1,0 +1,288 @@
+//! One request from its head to its answer.
+//!
+//! The order is the point: path secret before anything else is looked at, size before the body is read,
+//! authentication before anything is kept, durable before acknowledged. An adapter that panics cannot lose a
+//! callback: what passed authentication is then kept in quarantine.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Instant;
+
+use aftersign_core::callback::{
+    IdempotencyKey, Inbound, Interpretation, Meaning, Refusal, RepeatMeans, Reply,
+};
+use aftersign_core::ids::CallbackId;
+use aftersign_core::seams::{Clock, Entropy};
+use aftersign_store::{Inbox, NewCallback, Noted, StoreError};
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, header};
+use hyper::body::{Body, Incoming};
+use tokio::sync::Semaphore;
+use tracing::{debug, error, warn};
+
+use crate::account::{Account, Accounts, IntakeAccount};
+use crate::answer::{self, Answer, Obstacle};
+use crate::body::{self, BodyError, Budget};
+use crate::limits::{FAILURE_LOG_EVERY, IntakeConfig};
+use crate::metrics::IntakeMetrics;
+
+/// Why an adapter's panic put a callback into quarantine, for the person who looks at it.
+const ADAPTER_FAILED: &str = "the platform's adapter failed on this callback; this is a defect of Aftersign";
+
+/// The front door.
+pub struct Intake {
+    accounts: RwLock<Arc<Accounts>>,
+    inbox: Arc<dyn Inbox>,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    pub(crate) metrics: IntakeMetrics,
+    pub(crate) config: IntakeConfig,
+    places: Semaphore,
+    bodies: Arc<Budget>,
+    begun: Instant,
+    failure_logged: AtomicU64,
+}
+
+/// Where a request ended, if not with an acknowledgement.
+enum End {
+    Refused(Refusal),
+    TooLarge,
+    BodyTimeout,
+    BodyBroken,
+    Unavailable(Obstacle),
+}
+
+impl From<Obstacle> for End {
+    fn from(obstacle: Obstacle) -> Self {
+        Self::Unavailable(obstacle)
+    }
+}
+
+impl Intake {
+    /// A front door for these accounts.
+    pub fn new(
+        accounts: Vec<IntakeAccount>,
+        inbox: Arc<dyn Inbox>,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+        metrics: IntakeMetrics,
+        config: IntakeConfig,
+    ) -> Self {
+        let accounts = Accounts::new(accounts, &metrics, &*entropy);
+        Self {
+            accounts: RwLock::new(Arc::new(accounts)),
+            inbox,
+            clock,
+            entropy,
+            metrics,
+            config,
+            places: Semaphore::new(config.limits.requests_max),
+            bodies: Budget::new(config.limits.bodies_bytes_max),
+            begun: Instant::now(),
+            failure_logged: AtomicU64::new(0),
+        }
+    }
+
+    /// Replaces all accounts. Requests under way finish with those they began with.
+    pub fn set_accounts(&self, accounts: Vec<IntakeAccount>) {
+        let accounts = Arc::new(Accounts::new(accounts, &self.metrics, &*self.entropy));
+        *self.accounts.write().unwrap_or_else(PoisonError::into_inner) = accounts;
+    }
+
+    /// Answers one request.
+    pub(crate) async fn answer(&self, request: Request<Incoming>, remote: &str) -> Answer {
+        let begun = Instant::now();
+        let _counted = self.metrics.request();
+        let (head, mut body) = request.into_parts();
+        let accounts = Arc::clone(&self.accounts.read().unwrap_or_else(PoisonError::into_inner));
+        let Some((account, channel)) = accounts.find(head.uri.path()) else {
+            linger(body, &head.headers);
+            return answer::not_found();
+        };
+        let quick = match head.method {
+            Method::GET | Method::POST | Method::HEAD if !account.admits(&head.headers) => {
+                account.metrics.refused(Refusal::Unauthorized);
+                Some(answer::refused(Refusal::Unauthorized))
+            }
+            Method::GET | Method::POST => None,
+            Method::HEAD => {
+                account.metrics.rare("probed", "");
+                Some(answer::probed())
+            }
+            _ => {
+                account.metrics.rare("method_not_allowed", "");
+                Some(answer::method_not_allowed())
+            }
+        };
+        if let Some(answer) = quick {
+            linger(body, &head.headers);
+            return answer;
+        }
+        let inbound = Inbound {
+            method: head.method,
+            channel: channel.map(str::to_owned),
+            query: head.uri.query().unwrap_or_default().to_owned(),
+            headers: head.headers,
+            body: Bytes::new(),
+        };
+        let expects = inbound.headers.contains_key(header::EXPECT);
+        let taken = tokio::time::timeout(
+            self.config.limits.request_timeout,
+            self.take(&account, inbound, &mut body, remote),
+        );
+        let end = match taken.await {
+            Ok(Ok(reply)) => {
+                account.metrics.acknowledgement.observe(begun.elapsed().as_secs_f64());
+                return answer::acknowledgement(reply);
+            }
+            Ok(Err(end)) => end,
+            Err(_) => End::Unavailable(Obstacle::Timeout),
+        };
+        if !expects && matches!(end, End::TooLarge | End::Unavailable(_)) && !body.is_end_stream() {
+            tokio::spawn(body::discard(body));
+        }
+        debug!(account = %account.id, duration_ms = begun.elapsed().as_millis(), "a callback was not taken");
+        self.turn_away(&account, end)
+    }
+
+    /// Takes a callback whose path secret is right: reads, authenticates, interprets, notes down.
+    async fn take(
+        &self,
+        account: &Account,
+        mut inbound: Inbound,
+        body: &mut Incoming,
+        remote: &str,
+    ) -> Result<Reply, End> {
+        let _place = self.places.try_acquire().map_err(|_| Obstacle::Busy)?;
+        let bytes_max = account.platform.body_bytes_max();
+        let read = body::read(body, bytes_max, &self.bodies);
+        let (bytes, _share) = match tokio::time::timeout(self.config.limits.body_timeout, read).await {
+            Ok(Ok(read)) => read,
+            Ok(Err(BodyError::TooLarge)) => return Err(End::TooLarge),
+            Ok(Err(BodyError::NoRoom)) => return Err(Obstacle::NoRoom.into()),
+            Ok(Err(BodyError::Broken)) => return Err(End::BodyBroken),
+            Err(_) => return Err(End::BodyTimeout),
+        };
+        inbound.body = bytes;
+        guarded(account, "authenticate", || account.platform.authenticate(&inbound, &account.secrets))
+            .ok_or(Obstacle::AdapterFailed)?
+            .map_err(End::Refused)?;
+        let interpretation = guarded(account, "interpret", || account.platform.interpret(&inbound))
+            .unwrap_or_else(|| kept_for_a_person(&inbound));
+        let callback = self.callback(account, &inbound, interpretation, remote);
+        let quarantined = callback.quarantine_reason.is_some();
+        let id = callback.id;
+        let noted =
+            self.inbox.note_down(callback).await.map_err(|failure| self.obstacle(account, &failure))?;
+        match noted {
+            Noted::Repeat => account.metrics.repeat.inc(),
+            Noted::First if quarantined => account.metrics.quarantined.inc(),
+            Noted::First => account.metrics.noted.inc(),
+        };
+        debug!(account = %account.id, callback.id = %id, ?noted, quarantined, "a callback was noted down");
+        let reply = guarded(account, "acknowledge", || account.platform.acknowledge(&inbound));
+        Ok(reply.ok_or(Obstacle::AdapterFailed)?)
+    }
+
+    fn callback(
+        &self,
+        account: &Account,
+        inbound: &Inbound,
+        interpretation: Interpretation,
+        remote: &str,
+    ) -> NewCallback {
+        let received_at = self.clock.now();
+        NewCallback {
+            id: CallbackId::make(received_at, &*self.entropy),
+            account: account.id.clone(),
+            platform: account.platform.name(),
+            channel: inbound.channel.clone(),
+            method: inbound.method.as_str().to_owned(),
+            query: account.redactor.query(&inbound.query),
+            headers: account.redactor.headers(&inbound.headers),
+            body: inbound.body.clone(),
+            remote: Some(remote.to_owned()),
+            received_at,
+            key: interpretation.key,
+            repeat_means: interpretation.repeat_means,
+            kind: interpretation.kind,
+            envelope: interpretation.envelope,
+            quarantine_reason: match interpretation.meaning {
+                Meaning::Understood(_) => None,
+                Meaning::Quarantined(reason) => Some(reason),
+            },
+        }
+    }
+
+    fn turn_away(&self, account: &Account, end: End) -> Answer {
+        match end {
+            End::Refused(refusal) => {
+                account.metrics.refused(refusal);
+                answer::refused(refusal)
+            }
+            End::TooLarge => {
+                account.metrics.rare("too_large", "");
+                answer::too_large()
+            }
+            End::BodyTimeout => {
+                account.metrics.rare("timeout", "body");
+                answer::too_slow()
+            }
+            End::BodyBroken => {
+                account.metrics.rare("broken", "body");
+                answer::broken()
+            }
+            End::Unavailable(obstacle) => {
+                account.metrics.rare("unavailable", obstacle.as_str());
+                answer::unavailable()
+            }
+        }
+    }
+
+    fn obstacle(&self, account: &Account, failure: &StoreError) -> Obstacle {
+        let now = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let last = self.failure_logged.load(Ordering::Relaxed);
+        let every = u64::try_from(FAILURE_LOG_EVERY.as_millis()).unwrap_or(u64::MAX);
+        let due = last == 0 || now.saturating_sub(last) >= every;
+        let swapped =
+            self.failure_logged.compare_exchange(last, now.max(1), Ordering::Relaxed, Ordering::Relaxed);
+        if due && swapped.is_ok() {
+            let source = std::error::Error::source(failure).map(ToString::to_string);
+            warn!(account = %account.id, error = %failure, source, "callbacks are answered 503");
+        }
+        match failure {
+            StoreError::Overloaded { .. } => Obstacle::StoreOverloaded,
+            _ => Obstacle::StoreUnavailable,
+        }
+    }
+}
+
+/// Runs one of the adapter's pure functions. `None` if it panicked, which is logged.
+fn guarded<T>(account: &Account, operation: &'static str, run: impl FnOnce() -> T) -> Option<T> {
+    let result = catch_unwind(AssertUnwindSafe(run)).ok();
+    if result.is_none() {
+        error!(account = %account.id, platform = account.platform.name(), operation, "the adapter panicked");
+    }
+    result
+}
+
+/// What an authentic callback means that the adapter could not read: only that it must be kept.
+fn kept_for_a_person(inbound: &Inbound) -> Interpretation {
+    let channel = inbound.channel.as_deref().unwrap_or_default().as_bytes();
+    Interpretation {
+        key: IdempotencyKey::new(None, &[channel, inbound.query.as_bytes(), &inbound.body]),
+        repeat_means: RepeatMeans::Nothing,
+        kind: None,
+        envelope: None,
+        meaning: Meaning::Quarantined(ADAPTER_FAILED.to_owned()),
+    }
+}
+
+/// After an early answer, reads on what the client may still be writing. Not if it waits for `100 Continue`:
+/// reading would invite it to send.
+fn linger(body: Incoming, headers: &HeaderMap) {
+    if !body.is_end_stream() && !headers.contains_key(header::EXPECT) {
+        tokio::spawn(body::discard(body));
+    }
+}

@@ -1,0 +1,123 @@
+//! eSignAnyWhere (Namirial), API v6 with v5 for old envelopes.
+//!
+//! Its callbacks bear no signature and no time: they only say "look". They also arrive before the state they
+//! announce, because the platform may be waiting for our very answer. Deleting works on running envelopes
+//! too, so the refusal to do that is ours. The facts and their confidence are in this folder's `README.md`.
+
+mod api;
+mod callback;
+mod wire;
+
+#[cfg(test)]
+mod tests;
+
+use aftersign_core::Error;
+use aftersign_core::artifact::ArtifactRef;
+use aftersign_core::callback::{CallbackSecrets, Inbound, Interpretation, Refusal, Reply};
+use aftersign_core::envelope::{Envelope, Lookup};
+use aftersign_core::ids::EnvelopeId;
+use aftersign_core::platform::{
+    Access, Call, CallbackUrl, Capabilities, Disposal, Identity, Page, Platform, Quota, Window,
+};
+use aftersign_core::proof::TransferProof;
+use bytes::Bytes;
+use http::{Request, Response};
+
+/// The adapter.
+#[derive(Clone, Copy, Debug)]
+pub struct ESignAnyWhere;
+
+/// Largest callback body: nothing is read from it, so this only bounds what is kept.
+const BODY_BYTES_MAX: usize = 16 * 1024;
+
+impl Platform for ESignAnyWhere {
+    fn name(&self) -> &'static str {
+        "esignanywhere"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            dispose: true,
+            list_changes: true,
+            registered_callback: false,
+            code_grant: false,
+            before_send_redirect: false,
+        }
+    }
+
+    /// Every customer has a host of their own (demo, SaaS, private).
+    fn default_base_url(&self) -> Option<&'static str> {
+        None
+    }
+
+    fn credential_fields(&self) -> &'static [&'static str] {
+        &["api_token"]
+    }
+
+    fn callback_key_field(&self) -> Option<&'static str> {
+        None
+    }
+
+    fn channels(&self) -> &'static [&'static str] {
+        &callback::CHANNELS
+    }
+
+    fn callback_urls(&self, base: &str) -> Vec<CallbackUrl> {
+        callback::urls(base)
+    }
+
+    fn body_bytes_max(&self) -> usize {
+        BODY_BYTES_MAX
+    }
+
+    /// No limit is documented; 5 calls per second and 2 at once keep large teams' tenants usable.
+    fn quota(&self) -> Quota {
+        Quota { calls_per_minute: 300, downloads_per_minute: 300, concurrency: 2 }
+    }
+
+    /// There is nothing to check: no signature exists. The path secret and HTTP Basic are the front door's.
+    fn authenticate(&self, _inbound: &Inbound, _secrets: &CallbackSecrets) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    fn interpret(&self, inbound: &Inbound) -> Interpretation {
+        callback::interpret(inbound)
+    }
+
+    fn acknowledge(&self, _inbound: &Inbound) -> Reply {
+        Reply::ok("OK")
+    }
+
+    fn whoami(&self, access: &Access) -> Result<Call<Identity>, Error> {
+        api::whoami(access)
+    }
+
+    fn fetch_envelope(&self, access: &Access, id: &EnvelopeId) -> Result<Call<Lookup>, Error> {
+        api::fetch_envelope(access, id)
+    }
+
+    fn list_artifacts(&self, access: &Access, envelope: &Envelope) -> Result<Call<Vec<ArtifactRef>>, Error> {
+        api::list_artifacts(access, envelope)
+    }
+
+    fn download(
+        &self,
+        access: &Access,
+        envelope: &Envelope,
+        artifact: &ArtifactRef,
+    ) -> Result<Request<Bytes>, Error> {
+        api::download(access, &envelope.id, artifact)
+    }
+
+    fn refused_download(&self, response: &Response<Bytes>) -> Error {
+        api::refused("download", response)
+    }
+
+    fn changed_since(&self, access: &Access, window: &Window) -> Result<Call<Page<Envelope>>, Error> {
+        api::changed_since(access, window)
+    }
+
+    fn dispose(&self, access: &Access, proof: &TransferProof) -> Result<Call<Disposal>, Error> {
+        api::dispose(access, proof)
+    }
+}

@@ -1,0 +1,230 @@
+//! What every adapter needs around one HTTP exchange: safe paths going out, honest readings coming back.
+//!
+//! An answer is believed only if it is the API's own: a proxy's HTML page with status 404 does not say that an
+//! envelope is gone, and one with status 200 does not say that all is well.
+
+use std::time::Duration;
+
+use aftersign_core::error::NotBefore;
+use aftersign_core::limits::EXCERPT_CHARS_MAX;
+use aftersign_core::{Error, ErrorKind, Remedy};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, request};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// Longest id that is put into a path, in characters: the platforms' own stay below 64.
+const ID_CHARS_MAX: usize = 128;
+
+/// The id, if it can stand in a path as it is: letters, digits, `-` and `_` only.
+pub(crate) fn safe_id<'a>(operation: &'static str, id: &'a str) -> Result<&'a str, Error> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    if !id.is_empty() && id.len() <= ID_CHARS_MAX && id.bytes().all(is_plain) {
+        return Ok(id);
+    }
+    let message = "the id has characters that no id of this platform has, so it is not put into a URL; \
+                   look up the envelope at the platform";
+    Err(Error::new(ErrorKind::Rejected, Remedy::AskPerson, operation, message).with("id", excerpt(id)))
+}
+
+/// A header value that must not be logged; the error says that the credential is unusable.
+pub(crate) fn secret_header(operation: &'static str, text: &str) -> Result<HeaderValue, Error> {
+    match HeaderValue::from_str(text) {
+        Ok(mut value) if !text.trim().is_empty() => {
+            value.set_sensitive(true);
+            Ok(value)
+        }
+        _ => Err(misconfigured(operation, "the account's credential is empty or has characters no key has")),
+    }
+}
+
+/// Our own configuration lacks something: a person must mend it.
+pub(crate) fn misconfigured(operation: &'static str, message: &str) -> Error {
+    Error::new(ErrorKind::Misconfigured, Remedy::AskPerson, operation, message)
+}
+
+/// Finishes a request; only a base URL that is no URL can fail here.
+pub(crate) fn request(
+    operation: &'static str,
+    builder: request::Builder,
+    body: Bytes,
+) -> Result<Request<Bytes>, Error> {
+    builder
+        .body(body)
+        .map_err(|error| misconfigured(operation, "the account's base_url is not a URL").caused_by(error))
+}
+
+/// An answer that is not what the documentation promises; usually a proxy or a short disturbance.
+pub(crate) fn unintelligible(operation: &'static str, message: &str) -> Error {
+    Error::new(ErrorKind::Unintelligible, Remedy::Retry(None), operation, message)
+}
+
+/// The JSON of a good answer.
+pub(crate) fn read_json<T: DeserializeOwned>(operation: &'static str, body: &[u8]) -> Result<T, Error> {
+    serde_json::from_slice(without_mark(body)).map_err(|error| {
+        let what = match Body::of(body) {
+            Body::Empty => "the answer is empty",
+            Body::Foreign if is_html(body) => "the answer is an HTML page: is base_url right?",
+            Body::Foreign => "the answer is not JSON: is base_url right?",
+            Body::Json(_) => "the answer's JSON has another shape than documented",
+        };
+        unintelligible(operation, what).caused_by(error)
+    })
+}
+
+/// What the body of a refusing answer is.
+pub(crate) enum Body {
+    /// Nothing.
+    Empty,
+    /// A JSON object.
+    Json(Value),
+    /// Not from the API: an HTML page, a plain text, a cut answer.
+    Foreign,
+}
+
+impl Body {
+    /// Reads it; JSON with trailing commas (a published example has one) is read all the same.
+    pub(crate) fn of(body: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(without_mark(body));
+        let text = text.trim();
+        if text.is_empty() {
+            return Self::Empty;
+        }
+        if !text.starts_with('{') {
+            return Self::Foreign;
+        }
+        match serde_json::from_str(text).or_else(|_| serde_json::from_str(&without_trailing_commas(text))) {
+            Ok(value) => Self::Json(value),
+            Err(_) => Self::Foreign,
+        }
+    }
+}
+
+/// The bytes without a byte order mark.
+pub(crate) fn without_mark(body: &[u8]) -> &[u8] {
+    body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body)
+}
+
+fn is_html(body: &[u8]) -> bool {
+    without_mark(body).trim_ascii_start().first() == Some(&b'<')
+}
+
+fn without_trailing_commas(text: &str) -> String {
+    let mut kept = String::with_capacity(text.len());
+    let (mut in_string, mut escaped) = (false, false);
+    for c in text.chars() {
+        if in_string {
+            in_string = escaped || c != '"';
+            escaped = !escaped && c == '\\';
+        } else if c == '"' {
+            in_string = true;
+        } else if matches!(c, '}' | ']') {
+            let end = kept.trim_end().len();
+            if kept[..end].ends_with(',') {
+                kept.truncate(end - 1);
+            }
+        }
+        kept.push(c);
+    }
+    kept
+}
+
+/// What a refusal by status alone means; adapters decide first by the platform's own error names.
+pub(crate) fn refused_by_status(
+    operation: &'static str,
+    status: StatusCode,
+    not_before: Option<NotBefore>,
+    message: String,
+) -> Error {
+    let (kind, remedy) = match status.as_u16() {
+        401 => (ErrorKind::AccessRefused, Remedy::RenewAccess),
+        402 | 403 => (ErrorKind::Forbidden, Remedy::AskPerson),
+        404 => (ErrorKind::NotFound, Remedy::Retry(None)),
+        408 => (ErrorKind::Unavailable, Remedy::Retry(not_before)),
+        409 => (ErrorKind::NotReady, Remedy::Park),
+        410 => (ErrorKind::NotFound, Remedy::AskPerson),
+        429 => (ErrorKind::RateLimited, Remedy::Retry(not_before)),
+        400..=499 => (ErrorKind::Rejected, Remedy::AskPerson),
+        500..=599 => (ErrorKind::Unavailable, Remedy::Retry(not_before)),
+        _ => (ErrorKind::Unintelligible, Remedy::Retry(None)),
+    };
+    Error::new(kind, remedy, operation, message).with("status", status.as_u16())
+}
+
+/// A refusal whose body is not the API's own: only 401, 429 and 5xx keep their meaning.
+pub(crate) fn refused_by_stranger(
+    operation: &'static str,
+    status: StatusCode,
+    not_before: Option<NotBefore>,
+) -> Error {
+    let message = "something other than the platform's API answered (a proxy, a maintenance page); \
+                   if it persists, check base_url";
+    if matches!(status.as_u16(), 401 | 429 | 500..=599) {
+        return refused_by_status(operation, status, not_before, message.to_owned());
+    }
+    unintelligible(operation, message).with("status", status.as_u16())
+}
+
+/// The status of a refusal, if it is the API's own word and not a proxy's page.
+pub(crate) fn own_status(response: &Response<Bytes>) -> Option<u16> {
+    let own = !response.status().is_success() && !matches!(Body::of(response.body()), Body::Foreign);
+    own.then_some(response.status().as_u16())
+}
+
+/// A refusal by the API itself that neither repeating nor another access will change.
+pub(crate) fn is_plain_refusal(response: &Response<Bytes>) -> bool {
+    matches!(own_status(response), Some(400 | 404 | 405 | 409 | 410 | 415 | 422))
+}
+
+/// A refusal that says nothing about the thing asked for: the token, the rate or the platform's health.
+pub(crate) fn is_disturbed(response: &Response<Bytes>) -> bool {
+    matches!(response.status().as_u16(), 401 | 408 | 429 | 500..=599)
+}
+
+/// `Retry-After` in seconds; dates are not seen at these platforms and not read.
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<NotBefore> {
+    let seconds: u64 = headers.get(http::header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(NotBefore::After(Duration::from_secs(seconds)))
+}
+
+/// Foreign text, shortened and on one line, fit for an error or a timeline.
+pub(crate) fn excerpt(text: &str) -> String {
+    let line = text.trim().chars().map(|c| if c.is_control() { ' ' } else { c });
+    let mut kept: String = line.take(EXCERPT_CHARS_MAX + 1).collect();
+    if let Some((cut, _)) = kept.char_indices().nth(EXCERPT_CHARS_MAX) {
+        kept.truncate(cut);
+        kept.push('…');
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_that_could_leave_its_path_segment_is_refused() {
+        for id in ["", "..", "a/b", "a%2Fb", "a?b", "a#b", "a b", "ä", "a\r\nX: y", &"a".repeat(129)] {
+            assert_eq!(safe_id("test", id).unwrap_err().remedy(), Remedy::AskPerson, "{id:?}");
+        }
+        assert!(safe_id("test", "fa5c8a0b0f492d768749333ad6fcc214c111e967").is_ok());
+    }
+
+    #[test]
+    fn json_with_trailing_commas_is_read_and_commas_in_texts_stay() {
+        let Body::Json(value) = Body::of(br#" {"error": {"error_msg": "a,} \",]", "error_name": "x", } , }"#)
+        else {
+            panic!("not read")
+        };
+        assert_eq!(value["error"]["error_msg"], "a,} \",]");
+        assert!(matches!(Body::of(b"  "), Body::Empty));
+        assert!(matches!(Body::of(b"<html>"), Body::Foreign));
+        assert!(matches!(Body::of(b"{"), Body::Foreign));
+    }
+
+    #[test]
+    fn excerpts_are_short_and_on_one_line() {
+        assert_eq!(excerpt(" a\r\nb "), "a  b");
+        assert_eq!(excerpt(&"ü".repeat(1_000)).chars().count(), EXCERPT_CHARS_MAX + 1);
+    }
+}

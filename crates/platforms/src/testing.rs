@@ -1,0 +1,162 @@
+//! What the tests of all adapters share: recorded requests, answers played to a call, a proof.
+
+use aftersign_core::artifact::{ArtifactKind, ArtifactRef, Content};
+use aftersign_core::backoff::Pace;
+use aftersign_core::callback::{CallbackSecrets, Inbound, Meaning, Notification};
+use aftersign_core::digest::Digest;
+use aftersign_core::envelope::{Envelope, EnvelopeStatus};
+use aftersign_core::ids::{AccountId, DestinationId, EnvelopeId, TransferId};
+use aftersign_core::platform::{Access, Call, Credential, Next, Platform};
+use aftersign_core::proof::TransferProof;
+use aftersign_core::rule::{DisposePolicy, Plan};
+use aftersign_core::seams::Receipt;
+use aftersign_core::secret::Secret;
+use aftersign_core::transfer::{Delivery, Item, Phase, Staged, Step, Transfer};
+use aftersign_core::{Error, Timestamp};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
+
+/// Some moment of 2026.
+pub(crate) fn now() -> Timestamp {
+    "2026-11-20T10:00:00Z".parse().unwrap()
+}
+
+/// A callback without headers.
+pub(crate) fn inbound(method: Method, channel: Option<&str>, query: &str, body: impl Into<Bytes>) -> Inbound {
+    Inbound {
+        method,
+        channel: channel.map(str::to_owned),
+        query: query.to_owned(),
+        headers: HeaderMap::new(),
+        body: body.into(),
+    }
+}
+
+/// A callback from a recorded HTTP/1.1 request.
+pub(crate) fn recorded(request: &[u8]) -> Inbound {
+    let split = request.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
+    let head = std::str::from_utf8(&request[..split]).unwrap();
+    let mut lines = head.split("\r\n");
+    let mut first = lines.next().unwrap().split(' ');
+    let method = first.next().unwrap().parse().unwrap();
+    let (_, query) = first.next().unwrap().split_once('?').unwrap_or_default();
+    let mut inbound = inbound(method, None, query, request[split + 4..].to_vec());
+    for line in lines {
+        let (name, value) = line.split_once(": ").unwrap();
+        let name: HeaderName = name.to_ascii_lowercase().parse().unwrap();
+        inbound.headers.append(name, HeaderValue::from_str(value).unwrap());
+    }
+    inbound
+}
+
+/// Keys to check callbacks with.
+pub(crate) fn keys(keys: &[&str]) -> CallbackSecrets {
+    CallbackSecrets { keys: keys.iter().map(|key| Secret::new(*key)).collect() }
+}
+
+/// An access with every field that the platform wants.
+pub(crate) fn access(platform: &dyn Platform) -> Access {
+    let fields = platform.credential_fields().iter().map(|name| ((*name).to_owned(), Secret::new("s3cret")));
+    Access {
+        account: AccountId::new("hr"),
+        base_url: platform.default_base_url().unwrap_or("https://demo.example.com").to_owned(),
+        credential: Credential::new(fields),
+    }
+}
+
+/// An answer.
+pub(crate) fn answer(status: u16, body: impl Into<Bytes>) -> Response<Bytes> {
+    Response::builder().status(status).body(body.into()).unwrap()
+}
+
+/// `METHOD path?query` of a request.
+pub(crate) fn line(request: &Request<Bytes>) -> String {
+    let target = request.uri().path_and_query().unwrap();
+    format!("{} {target}", request.method())
+}
+
+/// Plays the answers to a call and the calls that follow from it; gives the requests it made.
+pub(crate) fn play<T>(
+    call: Call<T>,
+    answers: impl IntoIterator<Item = Response<Bytes>>,
+) -> (Result<T, Error>, Vec<String>) {
+    let mut asked = Vec::new();
+    let mut answers = answers.into_iter();
+    let mut call = call;
+    loop {
+        let (_, request, read) = call.into_parts();
+        asked.push(line(&request));
+        let answer = answers.next().unwrap_or_else(|| panic!("no answer is left for {}", line(&request)));
+        match read(answer, now()) {
+            Ok(Next::Done(value)) => return (Ok(value), asked),
+            Ok(Next::Then(next)) => call = next,
+            Err(error) => return (Err(error), asked),
+        }
+    }
+}
+
+/// The result of a call alone.
+pub(crate) fn result<T>(
+    call: Result<Call<T>, Error>,
+    answers: impl IntoIterator<Item = Response<Bytes>>,
+) -> Result<T, Error> {
+    play(call?, answers).0
+}
+
+/// The notifications, or a panic with the reason of the quarantine.
+pub(crate) fn understood(meaning: Meaning) -> Vec<Notification> {
+    match meaning {
+        Meaning::Understood(news) => news,
+        Meaning::Quarantined(reason) => panic!("quarantined: {reason}"),
+    }
+}
+
+/// An envelope as a platform could have told it.
+pub(crate) fn envelope(id: &str, status: EnvelopeStatus) -> Envelope {
+    Envelope {
+        id: EnvelopeId::new(id),
+        name: Some("Lease.pdf".into()),
+        status,
+        status_at_platform: status.as_str().into(),
+        sender: None,
+        signers: Vec::new(),
+        created_at: None,
+        completed_at: None,
+        metadata: None,
+        test_mode: false,
+        route: None,
+    }
+}
+
+/// A proof for the envelope, made the only way there is: by a transfer that verified everything.
+pub(crate) fn proof(envelope: Envelope) -> TransferProof {
+    let destination = DestinationId::new("archive");
+    let digest = Digest::of(b"bytes");
+    let receipt = Receipt { location: "l".into(), version: 1, digest, bytes: 5, already_there: false };
+    let mut transfer =
+        Transfer::new(TransferId::from_bytes([7; 16]), AccountId::new("hr"), envelope.id.clone());
+    transfer.phase = Phase::Archived;
+    transfer.due_at = Some(now());
+    transfer.confirmed_at = Some(now());
+    transfer.envelope = Some(envelope);
+    transfer.plan = Some(Plan {
+        deliver_to: vec![destination.clone()],
+        folder: "f".into(),
+        dispose: DisposePolicy::AfterTransfer,
+    });
+    transfer.items = vec![Item {
+        artifact: ArtifactRef {
+            id: "1".into(),
+            kind: ArtifactKind::Document,
+            name: "a.pdf".into(),
+            content: Content::Pdf,
+        },
+        file_name: "a.pdf".into(),
+        staged: Some(Staged { digest, bytes: 5, at: now() }),
+        deliveries: vec![Delivery { destination, receipt: Some(receipt), verified_at: Some(now()) }],
+    }];
+    match transfer.next(now(), &Pace::real(0)) {
+        Step::Dispose(proof) => *proof,
+        step => panic!("the transfer wants to {}", step.as_str()),
+    }
+}

@@ -1,0 +1,168 @@
+//! Journal, vault, sweeps, senders.
+
+use aftersign_core::callback::NotificationKind;
+use aftersign_core::digest::Digest;
+use aftersign_core::envelope::EnvelopeStatus;
+use aftersign_core::ids::{EnvelopeId, SweepId};
+use aftersign_core::journal::{Action, Entry, GENESIS, chain};
+use aftersign_core::secret::Secret;
+use aftersign_core::transfer::Change;
+use std::time::Duration;
+use zeroize::Zeroizing;
+
+use super::{Place, account, all, answer, at, hear, worker};
+use crate::{StoreError, SweepRow, VaultKey, Verdict};
+
+/// Each entry's digest covers the one before.
+pub async fn the_journal_is_a_chain(place: &dyn Place) {
+    let store = place.open(Vec::new()).await;
+    let genesis = Digest::from_bytes(GENESIS);
+    assert_eq!(store.verify().await.unwrap(), Verdict::Intact { entries: 0, head: genesis });
+    for second in 0..5 {
+        let entry = Entry {
+            at: at(second),
+            actor: "server".into(),
+            action: if second == 3 { Action::Swept } else { Action::ServerStarted },
+            account: String::new(),
+            envelope: String::new(),
+            detail: format!("start {second}"),
+        };
+        store.append(entry).await.unwrap();
+    }
+    let mut rows = store.entries(None, &all()).await.unwrap().rows;
+    rows.reverse();
+    let mut head = genesis;
+    for row in &rows {
+        head = chain(&head, row.sequence, &row.entry);
+        assert_eq!(row.digest, head);
+    }
+    assert_eq!(rows.iter().map(|row| row.sequence).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
+    assert_eq!(store.verify().await.unwrap(), Verdict::Intact { entries: 5, head });
+    let swept = store.entries(Some(Action::Swept), &all()).await.unwrap().rows;
+    assert_eq!(swept, [rows[3].clone()]);
+    store.close().await.unwrap();
+}
+
+fn key(id: &str, byte: u8) -> VaultKey {
+    VaultKey { id: id.into(), key: Zeroizing::new([byte; 32]) }
+}
+
+/// And are gone when forgotten.
+pub async fn sealed_credentials_open_for_their_owner_only(place: &dyn Place) {
+    let store = place.open(vec![key("one", 1)]).await;
+    let hr = account("hr");
+    store.seal(&hr, "sam", &Secret::new("first"), at(1)).await.unwrap();
+    store.seal(&hr, "sam", &Secret::new("second"), at(2)).await.unwrap();
+    store.seal(&hr, "eve", &Secret::new("hers"), at(2)).await.unwrap();
+    assert_eq!(store.open(&hr, "sam").await.unwrap().unwrap().expose(), "second");
+    assert!(store.open(&account("sales"), "sam").await.unwrap().is_none());
+    assert!(store.forget(&hr, "sam", at(3)).await.unwrap());
+    assert!(!store.forget(&hr, "sam", at(3)).await.unwrap());
+    assert!(store.open(&hr, "sam").await.unwrap().is_none());
+    assert_eq!(store.open(&hr, "eve").await.unwrap().unwrap().expose(), "hers");
+    let changes = store.entries(Some(Action::VaultChanged), &all()).await.unwrap().rows;
+    assert_eq!(changes.len(), 4);
+    assert!(changes.iter().all(|row| !row.entry.detail.contains("hers")));
+    store.close().await.unwrap();
+}
+
+/// A record is wrapped anew; the secret itself is not touched.
+pub async fn keys_rotate_and_a_missing_key_is_named(place: &dyn Place) {
+    let hr = account("hr");
+    let store = place.open(vec![key("old", 1)]).await;
+    for owner in ["a", "b", "c"] {
+        store.seal(&hr, owner, &Secret::new(owner), at(1)).await.unwrap();
+    }
+    store.close().await.unwrap();
+    drop(store);
+
+    let store = place.open(vec![key("new", 2)]).await;
+    let missing = store.open(&hr, "a").await;
+    assert!(matches!(missing, Err(StoreError::KeyMissing { key }) if key == "old"));
+    store.close().await.unwrap();
+    drop(store);
+
+    let store = place.open(vec![key("new", 2), key("old", 1)]).await;
+    assert_eq!(store.open(&hr, "a").await.unwrap().unwrap().expose(), "a");
+    assert_eq!(store.rekey(2).await.unwrap(), 1);
+    assert_eq!(store.rekey(2).await.unwrap(), 0);
+    store.close().await.unwrap();
+    drop(store);
+
+    let store = place.open(vec![key("new", 2)]).await;
+    for owner in ["a", "b", "c"] {
+        assert_eq!(store.open(&hr, owner).await.unwrap().unwrap().expose(), owner);
+    }
+    store.close().await.unwrap();
+    drop(store);
+    let store = place.open(vec![key("new", 3)]).await;
+    assert!(matches!(store.open(&hr, "a").await, Err(StoreError::Damaged { .. })), "another key of that id");
+    store.close().await.unwrap();
+}
+
+/// Failed ones do not count.
+pub async fn sweeps_remember_the_last_that_ended_well(place: &dyn Place) {
+    let store = place.open(Vec::new()).await;
+    let hr = account("hr");
+    assert_eq!(store.last_finished(&hr).await.unwrap(), None);
+    let sweep = |second: i64, finished: bool| SweepRow {
+        id: SweepId::make(at(second), place.entropy().as_ref()),
+        account: account("hr"),
+        since: at(second - 100),
+        until: at(second),
+        started_at: at(second),
+        finished_at: finished.then(|| at(second + 5)),
+        seen: 10,
+        found: 2,
+        error: (!finished).then(|| "refused".into()),
+    };
+    let good = sweep(1_000, true);
+    for row in [sweep(500, true), good.clone(), sweep(2_000, false)] {
+        store.record_sweep(row).await.unwrap();
+    }
+    assert_eq!(store.last_finished(&hr).await.unwrap(), Some(good));
+    assert_eq!(store.last_finished(&account("sales")).await.unwrap(), None);
+    assert_eq!(store.entries(Some(Action::Swept), &all()).await.unwrap().rows.len(), 3);
+    store.close().await.unwrap();
+}
+
+/// Those whose end the platform confirmed are left out.
+pub async fn unsettled_envelopes_come_in_id_order(place: &dyn Place) {
+    let store = place.open(Vec::new()).await;
+    let hr = account("hr");
+    for (n, envelope) in ["c", "a", "b", "d"].into_iter().enumerate() {
+        hear(store.as_ref(), place, envelope, NotificationKind::Finished, n as i64).await;
+    }
+    let lease = Duration::from_secs(60);
+    for claimed in store.claim(&hr, &worker("a"), 9, lease, at(9)).await.unwrap() {
+        if claimed.transfer.envelope_id.as_str() == "b" {
+            let change = Change { answer: Some(answer("b", EnvelopeStatus::Completed)), ..Change::default() };
+            store.record(&claimed.lease, claimed.transfer, change, None, false, at(9)).await.unwrap();
+        }
+    }
+    let ids = |found: Vec<EnvelopeId>| found.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(ids(store.unsettled(&hr, None, 2).await.unwrap()), ["a", "c"]);
+    assert_eq!(ids(store.unsettled(&hr, Some(&EnvelopeId::new("a")), 9).await.unwrap()), ["c", "d"]);
+    let known = store.known(&hr, &[EnvelopeId::new("b"), EnvelopeId::new("zzz")]).await.unwrap();
+    assert_eq!(known.len(), 1);
+    assert_eq!((known[0].status, known[0].confirmed), (EnvelopeStatus::Completed, true));
+    store.close().await.unwrap();
+}
+
+/// The platform's answer, then a noted sender, then an announcement.
+pub async fn the_best_source_names_the_sender(place: &dyn Place) {
+    let store = place.open(Vec::new()).await;
+    let (hr, id) = (account("hr"), EnvelopeId::new("e1"));
+    assert_eq!(store.sender_of(&hr, &id).await.unwrap(), None);
+    hear(store.as_ref(), place, "e1", NotificationKind::Finished, 1).await;
+    assert_eq!(store.sender_of(&hr, &id).await.unwrap().as_deref(), Some("sender@example.com"));
+    store.note_sender(&hr, &id, "noted@example.com", at(5)).await.unwrap();
+    store.note_sender(&hr, &id, "earlier@example.com", at(4)).await.unwrap();
+    assert_eq!(store.sender_of(&hr, &id).await.unwrap().as_deref(), Some("noted@example.com"));
+    let lease = Duration::from_secs(60);
+    let claimed = store.claim(&hr, &worker("a"), 1, lease, at(9)).await.unwrap().remove(0);
+    let change = Change { answer: Some(answer("e1", EnvelopeStatus::Completed)), ..Change::default() };
+    store.record(&claimed.lease, claimed.transfer, change, None, false, at(9)).await.unwrap();
+    assert_eq!(store.sender_of(&hr, &id).await.unwrap().as_deref(), Some("boss@example.com"));
+    store.close().await.unwrap();
+}

@@ -1,0 +1,169 @@
+//! What every implementation of the handles must do, as one suite.
+//!
+//! Only the handles are used, so that the same cases run on every database. Time is passed in; nothing waits.
+//! [`conformance_tests!`](crate::conformance_tests) makes one test per case out of a function that gives a
+//! fresh [`Place`].
+#![expect(clippy::unwrap_used, reason = "a test suite: a failure is a failed test")]
+
+pub mod board;
+pub mod inbox;
+pub mod keeping;
+pub mod projection;
+pub mod queue;
+
+use std::sync::Arc;
+
+use aftersign_core::Timestamp;
+use aftersign_core::backoff::Pace;
+use aftersign_core::callback::{IdempotencyKey, Notification, NotificationKind, RepeatMeans};
+use aftersign_core::envelope::{Envelope, EnvelopeStatus};
+use aftersign_core::ids::{AccountId, CallbackId, EnvelopeId};
+use aftersign_core::seams::Entropy;
+use async_trait::async_trait;
+
+use crate::{NewCallback, News, NewsSource, PageRequest, Store, VaultKey, Worker};
+
+/// A place that holds one store's data, empty at first.
+#[async_trait]
+pub trait Place: Send + Sync {
+    /// Opens a store on the data; the one before was closed.
+    async fn open(&self, keys: Vec<VaultKey>) -> Arc<dyn Store>;
+    /// Randomness for ids.
+    fn entropy(&self) -> Arc<dyn Entropy>;
+}
+
+/// Makes a test of every case. `$place` is a function that gives a fresh [`Place`].
+#[macro_export]
+macro_rules! conformance_tests {
+    ($place:path) => {
+        $crate::conformance_tests!(@ $place;
+            inbox: a_repeat_is_counted_on_the_first_ones_row,
+                concurrent_notes_of_one_key_give_exactly_one_first,
+                what_was_noted_survives_reopening,
+                only_a_repeat_that_may_be_news_is_handed_to_the_projector_again,
+                a_probe_commits_and_every_commit_is_watched;
+            projection: announcing_twice_has_the_effect_of_once,
+                an_end_that_only_a_sweep_found_is_a_gap_until_a_callback_announces_it,
+                a_replayed_callback_is_handed_to_the_projector_again,
+                a_quarantined_callback_that_is_understood_later_leaves_quarantine,
+                tasks_are_opened_once_per_key;
+            queue: a_transfer_is_leased_to_one_worker_and_fenced,
+                those_that_wait_longest_are_claimed_first,
+                a_wake_during_a_lease_is_not_lost,
+                wakes_of_a_lost_lease_are_taken_in_by_its_rescue,
+                leases_of_the_past_are_rescued_and_no_others,
+                recording_writes_envelope_tasks_journal_and_attempt,
+                renewed_access_wakes_what_waits_for_it,
+                a_dead_letter_stays_until_a_person_redrives_it,
+                resolving_ends_a_transfer_its_lease_and_its_tasks;
+            board: pages_neither_repeat_nor_skip_while_rows_come,
+                filters_give_what_they_name,
+                a_foreign_cursor_is_refused,
+                counts_equal_the_rows_after_any_history;
+            keeping: the_journal_is_a_chain,
+                sealed_credentials_open_for_their_owner_only,
+                keys_rotate_and_a_missing_key_is_named,
+                sweeps_remember_the_last_that_ended_well,
+                unsettled_envelopes_come_in_id_order,
+                the_best_source_names_the_sender;
+        );
+    };
+    (@ $place:path; $($module:ident: $($case:ident),+;)+) => {
+        $(mod $module {
+            $(#[tokio::test]
+            async fn $case() {
+                $crate::conformance::$module::$case(&$place()).await;
+            })+
+        })+
+    };
+}
+
+/// A moment of the suite's day.
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + second).unwrap()
+}
+
+fn pace() -> Pace {
+    Pace::real(7)
+}
+
+fn account(name: &str) -> AccountId {
+    AccountId::new(name)
+}
+
+fn worker(boot: &str) -> Worker {
+    Worker { node: "node".into(), boot: boot.into() }
+}
+
+fn all() -> PageRequest {
+    PageRequest { cursor: None, limit: 500 }
+}
+
+/// A callback of account `hr` about envelope `envelope`, whose key is `event`.
+fn callback(place: &dyn Place, envelope: &str, event: &str, second: i64) -> NewCallback {
+    NewCallback {
+        id: CallbackId::make(at(second), place.entropy().as_ref()),
+        account: account("hr"),
+        platform: "test-sign",
+        channel: Some("envelope".into()),
+        method: "POST".into(),
+        query: "a=b".into(),
+        headers: vec![("content-type".into(), "application/json".into())],
+        body: bytes::Bytes::from_static(b"{\"kind\":\"x\"}"),
+        remote: Some("192.0.2.1".into()),
+        received_at: at(second),
+        key: IdempotencyKey::new(Some(at(second / 10)), &[event.as_bytes()]),
+        repeat_means: RepeatMeans::Nothing,
+        kind: Some("finished".into()),
+        envelope: Some(EnvelopeId::new(envelope)),
+        quarantine_reason: None,
+    }
+}
+
+fn notification(envelope: &str, kind: NotificationKind) -> Notification {
+    Notification {
+        envelope: EnvelopeId::new(envelope),
+        kind,
+        kind_at_platform: format!("their {}", kind.as_str()),
+        occurred_at: Some(at(0)),
+        signer: Some("sam@example.com".into()),
+        detail: None,
+        sender: Some("sender@example.com".into()),
+        name: Some("Contract".into()),
+    }
+}
+
+fn news(source: NewsSource, account_name: &str, envelope: &str, kind: NotificationKind) -> News {
+    News {
+        source,
+        account: account(account_name),
+        platform: "test-sign".into(),
+        notifications: vec![notification(envelope, kind)],
+        open_tasks: Vec::new(),
+    }
+}
+
+/// Notes a callback down and announces it as `kind`.
+async fn hear(store: &dyn Store, place: &dyn Place, envelope: &str, kind: NotificationKind, second: i64) {
+    let event = format!("{envelope}/{}/{second}", kind.as_str());
+    let callback = callback(place, envelope, &event, second);
+    let source = NewsSource::Callback(callback.id);
+    store.note_down(callback).await.unwrap();
+    store.announce(vec![news(source, "hr", envelope, kind)], at(second), pace()).await.unwrap();
+}
+
+fn answer(envelope: &str, status: EnvelopeStatus) -> Envelope {
+    Envelope {
+        id: EnvelopeId::new(envelope),
+        name: Some("Contract".into()),
+        status,
+        status_at_platform: status.as_str().into(),
+        sender: Some("boss@example.com".into()),
+        signers: Vec::new(),
+        created_at: None,
+        completed_at: Some(at(1)),
+        metadata: None,
+        test_mode: false,
+        route: None,
+    }
+}

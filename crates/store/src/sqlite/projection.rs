@@ -1,0 +1,226 @@
+//! The one door by which news reach envelopes.
+//!
+//! Everything that one announcement means is written in one transaction: the callback's mark, the envelope,
+//! its timeline, its transfer's wake, tasks, the journal. Twice has the effect of once: the timeline's lines of
+//! a callback are unique by its place, the rest are core's order-insensitive functions.
+
+use aftersign_core::Timestamp;
+use aftersign_core::backoff::Pace;
+use aftersign_core::callback::Notification;
+use aftersign_core::envelope::Known;
+use aftersign_core::ids::{AccountId, CallbackId, EnvelopeId, TransferId};
+use aftersign_core::journal::{Action, Entry};
+use aftersign_core::transfer::{Transfer, Wake};
+use async_trait::async_trait;
+use rusqlite::{OptionalExtension, params};
+
+use super::fault::Fault;
+use super::rows::{CALLBACK_COLUMNS, REQUEST_COLUMNS, stored_callback};
+use super::writer::Work;
+use super::{SqliteStore, envelopes, inbox, journal, tasks, transfers};
+use crate::{News, NewsSource, Projection, StoreError, StoredCallback};
+
+#[async_trait]
+impl Projection for SqliteStore {
+    async fn unprojected(&self, limit: usize) -> Result<Vec<StoredCallback>, StoreError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.read("read what is not projected", move |conn| {
+            let mut statement = conn.prepare_cached(&format!(
+                "SELECT {CALLBACK_COLUMNS}, {REQUEST_COLUMNS}
+                 FROM callbacks c INDEXED BY callbacks_unprojected CROSS JOIN requests r ON r.n = c.n
+                 WHERE c.unprojected = 1 ORDER BY c.n LIMIT ?1"
+            ))?;
+            let rows = statement.query_map([limit], stored_callback)?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    async fn announce(&self, news: Vec<News>, now: Timestamp, pace: Pace) -> Result<(), StoreError> {
+        self.writer
+            .run("take news in", move |work| news.iter().try_for_each(|news| take_in(work, news, now, &pace)))
+            .await
+    }
+
+    async fn replay(&self, id: CallbackId, actor: &str, now: Timestamp) -> Result<bool, StoreError> {
+        let actor = actor.to_string();
+        self.writer.run("replay a callback", move |work| replay(work, id, actor, now)).await
+    }
+}
+
+/// The callback that news came from.
+struct Source {
+    n: i64,
+    envelope: Option<String>,
+    quarantined: bool,
+}
+
+fn take_in(work: &Work<'_>, news: &News, now: Timestamp, pace: &Pace) -> Result<(), Fault> {
+    let account = work.account(&news.account)?;
+    let platform = work.platform(&news.platform)?;
+    let source = match news.source {
+        NewsSource::Callback(id) => find_source(work, id)?,
+        NewsSource::Sweep(_) => None,
+    };
+    let by_callback = matches!(news.source, NewsSource::Callback(_));
+    let mut link = None;
+    for (part, notification) in news.notifications.iter().enumerate() {
+        let envelope = hear(work, news, account, platform, notification, by_callback, now)?;
+        add_to_timeline(work, envelope, source.as_ref(), part, notification, now)?;
+        let wake = Wake::of(notification, now, pace);
+        transfers::wake(work, account, envelope, &wake, || {
+            let id = TransferId::make(now, work.entropy);
+            Transfer::new(id, news.account.clone(), notification.envelope.clone())
+        })?;
+        let named = source.as_ref().and_then(|source| source.envelope.as_deref());
+        if link.is_none() || named == Some(notification.envelope.as_str()) {
+            link = Some(envelope);
+        }
+    }
+    if let Some(source) = source {
+        settle(work, &source, account, link, !news.notifications.is_empty())?;
+    }
+    tasks::open(work, &news.open_tasks, now)
+}
+
+fn find_source(work: &Work<'_>, id: CallbackId) -> Result<Option<Source>, Fault> {
+    Ok(work
+        .conn
+        .prepare_cached("SELECT n, envelope, quarantine_reason IS NOT NULL FROM callbacks WHERE id = ?1")?
+        .query_row([id.as_bytes()], |row| {
+            Ok(Source { n: row.get(0)?, envelope: row.get(1)?, quarantined: row.get(2)? })
+        })
+        .optional()?)
+}
+
+/// Puts a notification together with what we know, and gives the envelope's number.
+fn hear(
+    work: &Work<'_>,
+    news: &News,
+    account: i64,
+    platform: i64,
+    notification: &Notification,
+    by_callback: bool,
+    now: Timestamp,
+) -> Result<i64, Fault> {
+    if let Some((n, row)) = envelopes::find(work.conn, account, &notification.envelope)? {
+        let mut known = row.known.clone();
+        known.announce(notification, by_callback, now);
+        if known != row.known {
+            envelopes::update(work, n, &known)?;
+        }
+        return Ok(n);
+    }
+    let mut known = Known::first_seen(news.account.clone(), notification.envelope.clone(), now);
+    known.announce(notification, by_callback, now);
+    let n = envelopes::insert(work, account, platform, &known)?;
+    let detail = format!(
+        "{} by {}: {}",
+        news.platform,
+        if by_callback { "callback" } else { "sweep" },
+        notification.kind_at_platform
+    );
+    journal::append(
+        work,
+        &by_server(Action::EnvelopeSeen, &news.account, &notification.envelope, detail, now),
+    )?;
+    Ok(n)
+}
+
+/// An entry of the server about one envelope.
+pub(super) fn by_server(
+    action: Action,
+    account: &AccountId,
+    envelope: &EnvelopeId,
+    detail: String,
+    now: Timestamp,
+) -> Entry {
+    Entry {
+        at: now,
+        actor: "server".into(),
+        action,
+        account: account.as_str().into(),
+        envelope: envelope.as_str().into(),
+        detail,
+    }
+}
+
+fn add_to_timeline(
+    work: &Work<'_>,
+    envelope: i64,
+    source: Option<&Source>,
+    part: usize,
+    notification: &Notification,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    work.conn
+        .prepare_cached(
+            "INSERT INTO timeline (envelope, callback, part, at, heard_at, kind, kind_at_platform, signer,
+                 detail)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+             ON CONFLICT (callback, part) WHERE callback IS NOT NULL DO NOTHING",
+        )?
+        .execute(params![
+            envelope,
+            source.map(|source| source.n),
+            i64::try_from(part).unwrap_or(i64::MAX),
+            notification.occurred_at.unwrap_or(now).as_microsecond(),
+            now.as_microsecond(),
+            notification.kind.as_str(),
+            notification.kind_at_platform,
+            notification.signer,
+            notification.detail,
+        ])?;
+    Ok(())
+}
+
+/// Marks the callback as projected, links it with its envelope, and takes it out of quarantine if a later
+/// version of ours understood it.
+fn settle(
+    work: &Work<'_>,
+    source: &Source,
+    account: i64,
+    link: Option<i64>,
+    understood: bool,
+) -> Result<(), Fault> {
+    let link = match (link, &source.envelope) {
+        (None, Some(id)) => {
+            envelopes::find(work.conn, account, &EnvelopeId::new(id.as_str()))?.map(|(n, _)| n)
+        }
+        (link, _) => link,
+    };
+    work.conn
+        .prepare_cached(
+            "UPDATE callbacks SET unprojected = NULL, envelope_n = coalesce(?2, envelope_n) WHERE n = ?1",
+        )?
+        .execute(params![source.n, link])?;
+    if understood && source.quarantined {
+        work.conn
+            .prepare_cached("UPDATE callbacks SET quarantine_reason = NULL WHERE n = ?1")?
+            .execute([source.n])?;
+        inbox::count(work, "quarantined", -1)?;
+    }
+    Ok(())
+}
+
+fn replay(work: &Work<'_>, id: CallbackId, actor: String, now: Timestamp) -> Result<bool, Fault> {
+    let Some(source) = find_source(work, id)? else { return Ok(false) };
+    if source.quarantined && source.envelope.is_none() {
+        return Ok(false);
+    }
+    work.conn.prepare_cached("UPDATE callbacks SET unprojected = 1 WHERE n = ?1")?.execute([source.n])?;
+    let account: String = work
+        .conn
+        .prepare_cached("SELECT a.id FROM callbacks c JOIN accounts a ON a.n = c.account WHERE c.n = ?1")?
+        .query_row([source.n], |row| row.get(0))?;
+    let entry = Entry {
+        at: now,
+        actor,
+        action: Action::Replayed,
+        account,
+        envelope: source.envelope.unwrap_or_default(),
+        detail: format!("callback {id}"),
+    };
+    journal::append(work, &entry)?;
+    Ok(true)
+}

@@ -1,0 +1,173 @@
+//! Sweeps and senders: what reconciliation compares with, and who sent what.
+
+use aftersign_core::Timestamp;
+use aftersign_core::envelope::Known;
+use aftersign_core::ids::{AccountId, EnvelopeId, SweepId};
+use aftersign_core::journal::{Action, Entry};
+use async_trait::async_trait;
+use rusqlite::{OptionalExtension, Row, params};
+
+use super::fault::Fault;
+use super::rows::{account_number, maybe_time, micros, number, signed, time};
+use super::writer::Work;
+use super::{SqliteStore, envelopes, journal};
+use crate::{Senders, StoreError, SweepRow, Sweeps};
+
+fn sweep_row(row: &Row<'_>, account: &AccountId) -> rusqlite::Result<SweepRow> {
+    Ok(SweepRow {
+        id: SweepId::from_bytes(row.get(0)?),
+        account: account.clone(),
+        since: time(row, 1)?,
+        until: time(row, 2)?,
+        started_at: time(row, 3)?,
+        finished_at: maybe_time(row, 4)?,
+        seen: number(row, 5)?,
+        found: number(row, 6)?,
+        error: row.get(7)?,
+    })
+}
+
+#[async_trait]
+impl Sweeps for SqliteStore {
+    async fn last_finished(&self, account: &AccountId) -> Result<Option<SweepRow>, StoreError> {
+        let account = account.clone();
+        self.read("read the last sweep", move |conn| {
+            let Some(number) = account_number(conn, &account)? else { return Ok(None) };
+            Ok(conn
+                .prepare_cached(
+                    "SELECT id, since, until, started_at, finished_at, seen, found, error
+                     FROM sweeps INDEXED BY sweeps_finished
+                     WHERE account = ?1 AND finished_at IS NOT NULL ORDER BY finished_at DESC, n DESC LIMIT 1",
+                )?
+                .query_row([number], |row| sweep_row(row, &account))
+                .optional()?)
+        })
+        .await
+    }
+
+    async fn record_sweep(&self, sweep: SweepRow) -> Result<(), StoreError> {
+        self.writer.run("record a sweep", move |work| record_sweep(work, &sweep)).await
+    }
+
+    async fn known(&self, account: &AccountId, ids: &[EnvelopeId]) -> Result<Vec<Known>, StoreError> {
+        let (account, ids) = (account.clone(), ids.to_vec());
+        self.read("read envelopes", move |conn| {
+            let Some(account) = account_number(conn, &account)? else { return Ok(Vec::new()) };
+            let mut known = Vec::with_capacity(ids.len());
+            for id in &ids {
+                known.extend(envelopes::find(conn, account, id)?.map(|(_, row)| row.known));
+            }
+            Ok(known)
+        })
+        .await
+    }
+
+    async fn unsettled(
+        &self,
+        account: &AccountId,
+        after: Option<&EnvelopeId>,
+        limit: usize,
+    ) -> Result<Vec<EnvelopeId>, StoreError> {
+        let account = account.clone();
+        let after = after.map_or_else(String::new, |id| id.as_str().to_string());
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.read("read unsettled envelopes", move |conn| {
+            let Some(account) = account_number(conn, &account)? else { return Ok(Vec::new()) };
+            let mut statement = conn.prepare_cached(
+                "SELECT id FROM envelopes INDEXED BY envelopes_unsettled
+                 WHERE account = ?1 AND settled = 0 AND id > ?2 ORDER BY id LIMIT ?3",
+            )?;
+            let rows = statement.query_map(params![account, after, limit], |row| {
+                row.get(0).map(|id: String| EnvelopeId::new(id))
+            })?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+}
+
+fn record_sweep(work: &Work<'_>, sweep: &SweepRow) -> Result<(), Fault> {
+    work.conn
+        .prepare_cached(
+            "INSERT INTO sweeps (id, account, since, until, started_at, finished_at, seen, found, error)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+             ON CONFLICT (id) DO UPDATE SET since = ?3, until = ?4, started_at = ?5, finished_at = ?6,
+                 seen = ?7, found = ?8, error = ?9",
+        )?
+        .execute(params![
+            sweep.id.as_bytes(),
+            work.account(&sweep.account)?,
+            sweep.since.as_microsecond(),
+            sweep.until.as_microsecond(),
+            sweep.started_at.as_microsecond(),
+            micros(sweep.finished_at),
+            signed(sweep.seen),
+            signed(sweep.found),
+            sweep.error,
+        ])?;
+    let what = sweep.error.as_ref().map_or(String::new(), |error| format!("; failed: {error}"));
+    let entry = Entry {
+        at: sweep.finished_at.unwrap_or(sweep.started_at),
+        actor: "server".into(),
+        action: Action::Swept,
+        account: sweep.account.as_str().into(),
+        envelope: String::new(),
+        detail: format!(
+            "{} to {}: {} looked at, {} differences{what}",
+            sweep.since, sweep.until, sweep.seen, sweep.found
+        ),
+    };
+    journal::append(work, &entry)
+}
+
+#[async_trait]
+impl Senders for SqliteStore {
+    async fn note_sender(
+        &self,
+        account: &AccountId,
+        envelope: &EnvelopeId,
+        sender: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let (account, envelope, sender) = (account.clone(), envelope.clone(), sender.to_string());
+        self.writer
+            .run("note a sender", move |work| {
+                work.conn
+                    .prepare_cached(
+                        "INSERT INTO senders (account, envelope, sender, noted_at) VALUES (?1, ?2, ?3, ?4)
+                         ON CONFLICT DO UPDATE SET sender = ?3, noted_at = ?4 WHERE noted_at <= ?4",
+                    )?
+                    .execute(params![
+                        work.account(&account)?,
+                        envelope.as_str(),
+                        sender,
+                        now.as_microsecond()
+                    ])?;
+                Ok(())
+            })
+            .await
+    }
+
+    /// The platform's confirmed answer is the best source, a noted sender the next, an announcement the last.
+    async fn sender_of(
+        &self,
+        account: &AccountId,
+        envelope: &EnvelopeId,
+    ) -> Result<Option<String>, StoreError> {
+        let (account, envelope) = (account.clone(), envelope.clone());
+        self.read("read a sender", move |conn| {
+            let Some(account) = account_number(conn, &account)? else { return Ok(None) };
+            let known = envelopes::find(conn, account, &envelope)?.map(|(_, row)| row.known);
+            let noted = conn
+                .prepare_cached("SELECT sender FROM senders WHERE account = ?1 AND envelope = ?2")?
+                .query_row(params![account, envelope.as_str()], |row| row.get(0))
+                .optional()?;
+            Ok(match known {
+                Some(known) if known.confirmed && known.sender.is_some() => known.sender,
+                Some(known) => noted.or(known.sender),
+                None => noted,
+            })
+        })
+        .await
+    }
+}

@@ -1,0 +1,173 @@
+//! Transfers' rows: one way to load and one to save, so that no wake is lost between two writers.
+//!
+//! A wake for a transfer that nobody holds is taken in at once. While a worker holds the lease, its state
+//! will overwrite the row's, so wakes gather in the `wake` column; whoever loads the row next (the worker's
+//! own record, a rescue, a person) takes them in with [`Held::take_wake`], and saving clears them.
+
+use aftersign_core::Timestamp;
+use aftersign_core::ids::TransferId;
+use aftersign_core::transfer::{Transfer, Wake};
+use rusqlite::{OptionalExtension, Params, Row, params};
+
+use super::fault::Fault;
+use super::rows::{micros_up, signed, unreadable};
+use super::transfer_json;
+use super::writer::Work;
+use crate::Worker;
+
+/// A transfer's row.
+pub(super) struct Held {
+    pub(super) n: i64,
+    pub(super) envelope: i64,
+    pub(super) transfer: Transfer,
+    /// The token of the lease that is on it; `None` if nobody holds it.
+    pub(super) token: Option<u64>,
+    wake: Option<Wake>,
+}
+
+impl Held {
+    /// The transfer with the wakes that came while it was held.
+    pub(super) fn take_wake(mut self) -> Self {
+        if let Some(wake) = self.wake.take() {
+            self.transfer.wake(&wake);
+        }
+        self
+    }
+
+    /// The wakes that came while it was held.
+    pub(super) fn pending_wake(&self) -> Option<Wake> {
+        self.wake
+    }
+}
+
+/// What becomes of the lease when a transfer is saved.
+pub(super) enum Hold<'a> {
+    /// It stays as it is.
+    Keep,
+    /// Nobody holds it from now on.
+    Free,
+    /// This worker holds it from now on.
+    Take { worker: &'a Worker, token: u64, until: Timestamp },
+}
+
+const COLUMNS: &str = "n, envelope, state, leased_until, lease_token, wake";
+
+fn held(row: &Row<'_>) -> rusqlite::Result<Held> {
+    let state: String = row.get(2)?;
+    let wake: Option<String> = row.get(5)?;
+    let leased_until: Option<i64> = row.get(3)?;
+    let token = u64::try_from(row.get::<_, i64>(4)?).map_err(|error| unreadable(4, error))?;
+    Ok(Held {
+        n: row.get(0)?,
+        envelope: row.get(1)?,
+        transfer: transfer_json::from_text(&state).map_err(|error| unreadable(2, error))?,
+        token: leased_until.map(|_| token),
+        wake: wake
+            .map(|text| transfer_json::wake_from_text(&text))
+            .transpose()
+            .map_err(|error| unreadable(5, error))?,
+    })
+}
+
+fn find(work: &Work<'_>, condition: &str, params: impl Params) -> Result<Option<Held>, Fault> {
+    let sql = format!("SELECT {COLUMNS} FROM transfers WHERE {condition}");
+    Ok(work.conn.prepare_cached(&sql)?.query_row(params, held).optional()?)
+}
+
+/// By its id.
+pub(super) fn by_id(work: &Work<'_>, id: TransferId) -> Result<Option<Held>, Fault> {
+    find(work, "id = ?1", [id.as_bytes()])
+}
+
+/// By its row's number.
+pub(super) fn by_number(work: &Work<'_>, n: i64) -> Result<Option<Held>, Fault> {
+    find(work, "n = ?1", [n])
+}
+
+/// Writes a new transfer.
+pub(super) fn insert(work: &Work<'_>, account: i64, envelope: i64, transfer: &Transfer) -> Result<(), Fault> {
+    work.conn
+        .prepare_cached(
+            "INSERT INTO transfers (id, account, envelope, phase, due_at, parked, lease_token, state)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7)",
+        )?
+        .execute(params![
+            transfer.id.as_bytes(),
+            account,
+            envelope,
+            transfer.phase.as_str(),
+            transfer.due_at.map(micros_up),
+            transfer.parked.map(|parked| parked.reason.as_str()),
+            transfer_json::to_text(transfer)?,
+        ])?;
+    Ok(())
+}
+
+/// Writes a transfer with all wakes taken in.
+pub(super) fn save(work: &Work<'_>, n: i64, transfer: &Transfer, hold: &Hold<'_>) -> Result<(), Fault> {
+    let phase = transfer.phase.as_str();
+    let due_at = transfer.due_at.map(micros_up);
+    let parked = transfer.parked.map(|parked| parked.reason.as_str());
+    let state = transfer_json::to_text(transfer)?;
+    const STATE: &str = "phase = ?2, due_at = ?3, parked = ?4, state = ?5, wake = NULL";
+    match hold {
+        Hold::Keep => work
+            .conn
+            .prepare_cached(&format!("UPDATE transfers SET {STATE} WHERE n = ?1"))?
+            .execute(params![n, phase, due_at, parked, state])?,
+        Hold::Free => work
+            .conn
+            .prepare_cached(&format!(
+                "UPDATE transfers SET {STATE}, leased_node = NULL, leased_boot = NULL, leased_until = NULL
+                 WHERE n = ?1"
+            ))?
+            .execute(params![n, phase, due_at, parked, state])?,
+        Hold::Take { worker, token, until } => work
+            .conn
+            .prepare_cached(&format!(
+                "UPDATE transfers SET {STATE}, leased_node = ?6, leased_boot = ?7, lease_token = ?8,
+                     leased_until = ?9 WHERE n = ?1"
+            ))?
+            .execute(params![
+                n,
+                phase,
+                due_at,
+                parked,
+                state,
+                worker.node,
+                worker.boot,
+                signed(*token),
+                until.as_microsecond()
+            ])?,
+    };
+    Ok(())
+}
+
+/// Takes a wake to the transfer of an envelope, which is made if there is none.
+pub(super) fn wake(
+    work: &Work<'_>,
+    account: i64,
+    envelope: i64,
+    wake: &Wake,
+    make: impl FnOnce() -> Transfer,
+) -> Result<(), Fault> {
+    let Some(mut held) = find(work, "envelope = ?1", [envelope])? else {
+        let mut transfer = make();
+        transfer.wake(wake);
+        return insert(work, account, envelope, &transfer);
+    };
+    if held.token.is_some() {
+        let merged = held.pending_wake().map_or(*wake, |pending| pending.and(*wake));
+        work.conn
+            .prepare_cached("UPDATE transfers SET wake = ?2 WHERE n = ?1")?
+            .execute(params![held.n, transfer_json::wake_to_text(&merged)?])?;
+        return Ok(());
+    }
+    let before = held.transfer.clone();
+    held = held.take_wake();
+    held.transfer.wake(wake);
+    if held.transfer != before {
+        save(work, held.n, &held.transfer, &Hold::Keep)?;
+    }
+    Ok(())
+}
