@@ -34,7 +34,7 @@ const OPEN_LOOP_SHARE: f64 = 0.5;
 
 /// What to measure.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     #[command(subcommand)]
     subject: Subject,
 }
@@ -56,7 +56,7 @@ struct IntakeArgs {
     /// Print JSON.
     #[arg(long)]
     json: bool,
-    /// A binary built before; else the release binary is built.
+    /// A release binary built before; else it is built.
     #[arg(long, value_name = "FILE")]
     binary: Option<PathBuf>,
 }
@@ -66,13 +66,13 @@ struct IntakeArgs {
 /// # Errors
 /// If a server cannot be started, answers anything but the exact acknowledgement, or holds other than it
 /// acknowledged. A missed target is printed, not an error: the machine may be to blame.
-pub fn run(args: Args) -> anyhow::Result<()> {
+pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     let Subject::Intake(args) = args.subject;
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("no folder above xtask")?;
     let target = root.join("target");
     let binary = match &args.binary {
         Some(binary) => binary.clone(),
-        None => build(root, &target)?,
+        None => return again_in_release(root, &target),
     };
     // Beside the build, not in a temporary folder, which may be in memory and sync for free.
     let folder = tempfile::Builder::new().prefix("bench-").tempdir_in(&target)?;
@@ -86,12 +86,21 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn build(root: &Path, target: &Path) -> anyhow::Result<PathBuf> {
+/// Builds the server and this program for release and starts over: a load made by a debug build would cost more
+/// than the server, and flatten every ratio.
+fn again_in_release(root: &Path, target: &Path) -> anyhow::Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let arguments = ["build", "--release", "--package", "aftersign", "--target-dir"];
+    let arguments = ["build", "--release", "--package", "aftersign", "--package", "xtask", "--target-dir"];
     let status = Command::new(cargo).args(arguments).arg(target).current_dir(root).status()?;
-    ensure!(status.success(), "the release binary does not build");
-    Ok(target.join("release").join("aftersign"))
+    ensure!(status.success(), "the release binaries do not build");
+    let release = target.join("release");
+    let measuring = Command::new(release.join("xtask"))
+        .args(std::env::args_os().skip(1))
+        .arg("--binary")
+        .arg(release.join("aftersign"))
+        .status()?;
+    ensure!(measuring.success(), "the measurement failed");
+    Ok(())
 }
 
 /// What the SQLite server must hold in the end.

@@ -9,6 +9,7 @@
 //! store holds.
 
 use std::convert::Infallible;
+use std::io::Read as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -30,7 +31,6 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use prometheus_client::registry::Registry;
-use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -79,9 +79,9 @@ pub(crate) async fn run(args: BenchServerArgs) -> anyhow::Result<()> {
     println!("{}", listener.local_addr()?);
     let shutdown = CancellationToken::new();
     let stop = shutdown.clone();
-    tokio::spawn(async move {
+    std::thread::spawn(move || {
         // An error is an end too.
-        let _: std::io::Result<usize> = tokio::io::stdin().read_to_end(&mut Vec::new()).await;
+        let _: std::io::Result<usize> = std::io::stdin().read_to_end(&mut Vec::new());
         stop.cancel();
     });
     match args.store {

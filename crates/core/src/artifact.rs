@@ -95,15 +95,18 @@ impl Content {
             Self::Pdf => tail.windows(5).any(|window| window == b"%%EOF"),
             Self::Zip { .. } if !starts(b"PK") => return Err(found("a ZIP archive", text)),
             Self::Zip { .. } => true,
-            Self::Xml => text.starts_with(b"<") && !looks_like_html(text),
-            Self::Json => text.starts_with(b"{") || text.starts_with(b"["),
+            Self::Xml if !text.starts_with(b"<") || looks_like_html(text) => return Err(found("XML", text)),
+            Self::Xml => tail.trim_ascii_end().ends_with(b">"),
+            Self::Json if !text.starts_with(b"{") && !text.starts_with(b"[") => {
+                return Err(found("JSON", text));
+            }
+            Self::Json => matches!(tail.trim_ascii_end().last(), Some(b'}' | b']')),
             Self::Any => !looks_like_html(text),
         };
         match (ok, self) {
             (true, _) => Ok(()),
             (false, Self::Pdf) => Err("the PDF has no %%EOF at its end: it is cut off".into()),
-            (false, Self::Xml) => Err(found("XML", text)),
-            (false, Self::Json) => Err(found("JSON", text)),
+            (false, Self::Xml | Self::Json) => Err("the text does not end as it must: it is cut off".into()),
             (false, _) => Err(found("a file", text)),
         }
     }
@@ -185,6 +188,8 @@ mod tests {
         assert!(Content::Pdf.check(b"<html>", b"</html>", 99).unwrap_err().contains("HTML"));
         assert!(Content::Any.check(b" <!DOCTYPE html><html>", b"", 99).is_err());
         assert!(Content::Json.check(b"", b"", 0).unwrap_err().contains("empty"));
-        assert!(Content::Xml.check(b"\xEF\xBB\xBF<?xml?>", b"", 9).is_ok());
+        assert!(Content::Xml.check(b"\xEF\xBB\xBF<?xml?><a/>", b"<a/>\n", 9).is_ok());
+        assert!(Content::Xml.check(b"<a><b>", b"<a><b", 9).unwrap_err().contains("cut off"));
+        assert!(Content::Json.check(b"{", b"{\"a\":1", 9).unwrap_err().contains("cut off"));
     }
 }

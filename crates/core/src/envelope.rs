@@ -216,9 +216,11 @@ impl Known {
         self.swept && !self.announced
     }
 
-    /// The platform says that it is gone.
+    /// The platform says that it is gone. Of a cancelled one that is another word for the same.
     pub fn gone(&mut self, now: Timestamp) {
-        self.status = EnvelopeStatus::Deleted;
+        if self.status != EnvelopeStatus::Cancelled {
+            self.status = EnvelopeStatus::Deleted;
+        }
         self.confirmed = true;
         self.updated_at = self.updated_at.max(now);
     }

@@ -6,6 +6,7 @@
 //! core's; what is done is here: the only HTTP client towards platforms, the staging folder, the archive.
 #![forbid(unsafe_code)]
 
+mod content;
 pub mod limits;
 mod manifest;
 mod metrics;

@@ -1,20 +1,18 @@
 //! How each step of a transfer is done. What to do stands in core's [`Step`]; here it happens.
 
-use std::path::{Path, PathBuf};
-
 use aftersign_core::artifact::Content;
 use aftersign_core::digest::Digest;
-use aftersign_core::envelope::{Envelope, Lookup};
+use aftersign_core::envelope::{Envelope, EnvelopeStatus, Lookup};
 use aftersign_core::ids::DestinationId;
 use aftersign_core::platform::Access;
 use aftersign_core::proof::TransferProof;
 use aftersign_core::rule;
-use aftersign_core::seams::{ArchiveKey, Destination, Download, Downloaded, StagedFile};
+use aftersign_core::seams::{ArchiveKey, Destination, Download, StagedFile};
 use aftersign_core::transfer::{Item, Outcome, Step, Transfer};
 use aftersign_core::{Error, ErrorKind, Remedy};
 
 use crate::metrics::AccountLabels;
-use crate::{Engine, EngineAccount, manifest};
+use crate::{Engine, EngineAccount, content, manifest};
 
 impl Engine {
     /// Does one step. Failures are outcomes too.
@@ -36,13 +34,23 @@ impl Engine {
     async fn ask_envelope(&self, account: &EngineAccount, transfer: &Transfer) -> Result<Outcome, Error> {
         let call = account.platform.fetch_envelope(&account.access, &transfer.envelope_id);
         let lookup = self.ask(&account.access, call).await?;
-        let plan = match &lookup {
+        Ok(match lookup {
             Lookup::Found(envelope) => {
-                rule::plan(&self.rules, account.platform.name(), &transfer.account, envelope)
+                let plan = rule::plan(&self.rules, account.platform.name(), &transfer.account, &envelope);
+                Outcome::Found(envelope, plan)
             }
-            Lookup::Deleted { .. } | Lookup::NotFound => None,
-        };
-        Ok(Outcome::Answered(lookup, plan))
+            Lookup::Deleted { .. } => Outcome::Gone(self.announced(transfer).await?),
+            Lookup::NotFound => Outcome::NotFound(self.announced(transfer).await?),
+        })
+    }
+
+    /// What notifications said of an envelope that the platform no longer shows.
+    async fn announced(&self, transfer: &Transfer) -> Result<EnvelopeStatus, Error> {
+        let ids = std::slice::from_ref(&transfer.envelope_id);
+        let known = self.store.known(&transfer.account, ids).await.map_err(|error| {
+            Error::new(ErrorKind::Storage, Remedy::Retry(None), "ask", "the store failed").caused_by(error)
+        })?;
+        Ok(known.first().map_or(EnvelopeStatus::Unknown, |known| known.status))
     }
 
     async fn list(&self, account: &EngineAccount, transfer: &Transfer) -> Result<Outcome, Error> {
@@ -50,6 +58,8 @@ impl Engine {
         Ok(Outcome::Listed(self.ask(&account.access, call).await?))
     }
 
+    /// Fetches an artifact. Bytes in which nothing would show that the end is missing are fetched twice: no
+    /// platform tells a checksum.
     async fn download(
         &self,
         account: &EngineAccount,
@@ -61,15 +71,18 @@ impl Engine {
         let request = account.platform.download(&account.access, envelope_of(transfer)?, &item.artifact)?;
         let path = self.staging.place(transfer.id, index).await?;
         let named = |error: Error| error.with("file", &item.file_name);
-        match self.transport.download(id, request, &path).await.map_err(named)? {
-            Download::Refused(response) => Err(named(account.platform.refused_download(&response))),
-            Download::Staged(staged) => {
-                check_content(&item.artifact.content, &staged, &path).await.map_err(named)?;
-                let labels = AccountLabels { account: id.as_str().into() };
-                self.metrics.downloaded_bytes.get_or_create(&labels).inc_by(staged.bytes);
-                Ok(Outcome::Staged(index, staged.digest, staged.bytes))
-            }
+        let fetch = async || match self.transport.download(id, request.clone(), &path).await? {
+            Download::Refused(response) => Err(account.platform.refused_download(&response)),
+            Download::Staged(staged) => Ok(staged),
+        };
+        let staged = fetch().await.map_err(named)?;
+        content::check(&item.artifact.content, &staged, &path).await.map_err(named)?;
+        if item.artifact.content == Content::Any && fetch().await.map_err(named)?.digest != staged.digest {
+            return Err(named(content::corrupt("two downloads differ: one of them was cut off".into())));
         }
+        let labels = AccountLabels { account: id.as_str().into() };
+        self.metrics.downloaded_bytes.get_or_create(&labels).inc_by(staged.bytes);
+        Ok(Outcome::Staged(index, staged.digest, staged.bytes))
     }
 
     async fn deliver(
@@ -161,35 +174,4 @@ fn item_of(transfer: &Transfer, index: usize) -> Result<&Item, Error> {
 /// A step that does not fit the transfer's state: our own mistake, for a person to see.
 fn inconsistent(what: &str) -> Error {
     Error::new(ErrorKind::Misconfigured, Remedy::AskPerson, "step", format!("it cannot be done: {what}"))
-}
-
-/// An error page or a cut file must never be archived as a contract.
-async fn check_content(content: &Content, staged: &Downloaded, path: &Path) -> Result<(), Error> {
-    content.check(&staged.head, &staged.tail, staged.bytes).map_err(corrupt)?;
-    if let Content::Zip { entry_suffix } = content {
-        let (path, suffix) = (path.to_path_buf(), entry_suffix.clone());
-        tokio::task::spawn_blocking(move || check_zip(&path, suffix.as_deref()))
-            .await
-            .map_err(|error| corrupt("the ZIP archive cannot be read".into()).caused_by(error))?
-            .map_err(corrupt)?;
-    }
-    Ok(())
-}
-
-/// The archive has its directory, and the entry that completeness demands.
-fn check_zip(path: &PathBuf, entry_suffix: Option<&str>) -> Result<(), String> {
-    let file =
-        std::fs::File::open(path).map_err(|error| format!("the ZIP archive cannot be read: {error}"))?;
-    let archive = zip::ZipArchive::new(std::io::BufReader::new(file))
-        .map_err(|error| format!("the ZIP archive is broken or cut off: {error}"))?;
-    match entry_suffix {
-        Some(suffix) if !archive.file_names().any(|name| name.is_ok_and(|name| name.ends_with(suffix))) => {
-            Err(format!("the ZIP archive has no `{suffix}`: it is not complete yet"))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn corrupt(what: String) -> Error {
-    Error::new(ErrorKind::Corrupt, Remedy::Retry(None), "download", what)
 }

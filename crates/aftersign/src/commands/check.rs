@@ -1,7 +1,7 @@
 //! `check`: whether what is configured works, asked of the real store, archive and platforms.
 //!
-//! Everything is tried, whatever failed before it. Nothing is changed, but for the files that a probe makes and
-//! removes again.
+//! Everything is tried, whatever failed before it. Nothing is changed, but for an archive's own folder, which is
+//! made if only that is missing, and the files that a probe makes and removes again.
 
 use std::io::Write;
 use std::path::Path;

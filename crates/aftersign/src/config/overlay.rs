@@ -108,8 +108,11 @@ fn set(
         }
         (_, _) => return Err("this key holds a single value, nothing lies below it".into()),
     };
-    // A reference that replaces an inline secret member by member begins anew.
     if !rest.is_empty() && !child.is_table() && !child.is_array() {
+        // A reference that replaces an inline secret member by member begins anew.
+        if !schema::accepts(below, "object") && !schema::accepts(below, "array") {
+            return Err("this key holds a single value, nothing lies below it".into());
+        }
         *child = empty(below);
     }
     set(child, key, below, rest, text)

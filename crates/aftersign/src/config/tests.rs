@@ -172,7 +172,7 @@ fn each_mistake_of_shape_is_told_with_line_and_key() {
     one_problem("path_secrets", hours, "account[0].reconcile_hours", &["1 to 168"]);
     let found = problems(&GOOD.replace("root = \"archive\"\n", ""), &Environment::default());
     assert_eq!(found[0].key, "destination[0].root");
-    assert!(found[0].to_string().contains("aftersign.toml:12:"), "{}", found[0]);
+    assert!(found[0].to_string().contains("aftersign.toml:11:"), "{}", found[0]);
 }
 
 #[test]
@@ -180,7 +180,9 @@ fn each_mistake_of_meaning_is_told_with_line_and_key() {
     let account = |key: &str| format!("account[0].{key}");
     one_problem("com\"", "com/\"", "server.public_url", &["slash", "\"https://sign.example.com\""]);
     one_problem("\"https://sign.example.com\"", "\"sign\"", "server.public_url", &["http or https"]);
-    one_problem("id = \"hr\"", "id = \"HR\"", &account("id"), &["lower-case"].map(|word| word));
+    let upper = GOOD.replace("id = \"hr\"", "id = \"HR\"").replace("account = \"hr\"\n", "");
+    let found = problems(&upper, &Environment::default());
+    assert_eq!((found.len(), found[0].key.as_str()), (1, "account[0].id"));
     one_problem("dropbox-sign", "dropbox_sign", &account("platform"), &["`dropbox-sign`", "esignanywhere"]);
     one_problem(
         "path-secret-0123456789abcdef",
@@ -188,7 +190,8 @@ fn each_mistake_of_meaning_is_told_with_line_and_key() {
         &format!("{}[0]", account("path_secrets")),
         &["22 characters", "openssl"],
     );
-    one_problem("api_key = \"api-key-of-hr\"", "", &account("credential.api_key"), &["missing", "api_key"]);
+    let whole = "credential = { api_key = \"api-key-of-hr\" }";
+    one_problem(whole, "credential = {}", &account("credential.api_key"), &["missing", "{ api_key }"]);
     one_problem("\"api-key-of-hr\"", "\"\"", &account("credential.api_key"), &["empty"]);
     one_problem(
         "\"api-key-of-hr\"",
@@ -285,7 +288,7 @@ fn a_mistake_in_the_environment_names_the_variable() {
         ("AFTERSIGN__SERVER__LISTN", "x", "`listen`"),
         ("AFTERSIGN__ENGINE__WORKERS", "many", "a whole number"),
         ("AFTERSIGN__ACCOUNT__7__ID", "x", "the list has 1"),
-        ("AFTERSIGN__SERVER__LISTEN__X", "x", "a text"),
+        ("AFTERSIGN__SERVER__LISTEN__X", "x", "single value"),
         ("AFTERSIGN__ENGINE__TIME_SCALE", "-1", "above 0"),
     ] {
         let found = problems(GOOD, &Environment::from([(name, value)]));

@@ -75,7 +75,6 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<bool> {
     .await
     .context("cannot start the sandbox")?;
     stage.write_config(&sandbox, TIME_SCALE)?;
-    let server = Server::start(&stage).await?;
     for vendor in Vendor::ALL {
         let account = stage.account(vendor);
         sandbox.open_account(AccountSpec {
@@ -84,7 +83,10 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<bool> {
             api_key: account.api_key.clone(),
             callback_url: account.callback_url(stage.public_url()),
         });
-        sandbox.send_envelopes(&account.id, usize::try_from(args.envelopes)?);
+    }
+    let server = Server::start(&stage).await?;
+    for vendor in Vendor::ALL {
+        sandbox.send_envelopes(&stage.account(vendor).id, usize::try_from(args.envelopes)?);
     }
 
     let killer = args.kill_every.map(|every| server.kill_every(Duration::from_millis(every)));
@@ -98,7 +100,9 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<bool> {
     }
     display.finish();
     let counts = stage.counts().await?;
-    let report = Report::new(&args, &sandbox.ledger(), &archive, &counts, began.elapsed());
+    let ledger = sandbox.ledger();
+    stage.write_ledger(&ledger)?;
+    let report = Report::new(&args, &ledger, &archive, &counts, began.elapsed());
     if args.json {
         println!("{}", report.json());
     } else {

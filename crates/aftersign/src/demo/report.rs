@@ -149,10 +149,11 @@ impl Report {
             text.push_str("\nThe world did not come to rest: it was interrupted or something hangs.\n");
         }
         text.push_str(&format!(
-            "\nThe archive:   {}\nThe config:    {}\nThe log:       {}\nThe metrics:   {}/metrics\n\
+            "\nThe archive:   {}\nThe config:    {}\nThe ledger:    {}\nThe log:       {}\nThe metrics:   {}/metrics\n\
              Look around:   aftersign --config {} envelopes list\n",
             stage.archive().display(),
             stage.config().display(),
+            stage.ledger().display(),
             stage.log().display(),
             stage.admin_url(),
             stage.config().display(),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use aftersign_core::seams::Entropy;
 use aftersign_core::transfer::Phase;
-use aftersign_sandbox::{Sandbox, Vendor};
+use aftersign_sandbox::{Ledger, Sandbox, Vendor};
 use aftersign_store::{PageRequest, Store};
 use anyhow::{Context, bail};
 use base64::Engine as _;
@@ -104,6 +104,10 @@ impl Stage {
         self.dir.join("aftersign.toml")
     }
 
+    pub(super) fn ledger(&self) -> PathBuf {
+        self.dir.join("ledger.json")
+    }
+
     pub(super) fn log(&self) -> PathBuf {
         self.dir.join("server.log")
     }
@@ -145,6 +149,11 @@ impl Stage {
         std::fs::write(self.dir.join("vault.key"), STANDARD.encode(random::<32>()))?;
         std::fs::write(self.config(), text)?;
         Ok(())
+    }
+
+    /// Keeps the sandbox's ledger beside the archive, for whoever wants to judge again.
+    pub(super) fn write_ledger(&self, ledger: &Ledger) -> anyhow::Result<()> {
+        Ok(std::fs::write(self.ledger(), serde_json::to_vec_pretty(ledger)?)?)
     }
 
     /// Opens the server's store for reading; `None` while there is none yet.

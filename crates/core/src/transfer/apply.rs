@@ -6,7 +6,7 @@ use super::{Change, Delivery, Item, Outcome, ParkReason, Parked, Phase, Staged, 
 use crate::artifact::{ArtifactKind, ArtifactRef, Content};
 use crate::backoff::Pace;
 use crate::digest::Digest;
-use crate::envelope::{Envelope, EnvelopeStatus, Lookup};
+use crate::envelope::{Envelope, EnvelopeStatus};
 use crate::error::{Error, ErrorKind, NotBefore, Remedy};
 use crate::ids::DestinationId;
 use crate::journal::Action;
@@ -38,11 +38,9 @@ impl Transfer {
         self.failures = 0;
         self.due_at = Some(now);
         match outcome {
-            Outcome::Answered(Lookup::Found(envelope), plan) => {
-                self.found(*envelope, plan, now, pace, &mut change);
-            }
-            Outcome::Answered(Lookup::Deleted { .. }, _) => self.deleted(now, &mut change),
-            Outcome::Answered(Lookup::NotFound, _) => self.not_found(now, pace, &mut change),
+            Outcome::Found(envelope, plan) => self.found(*envelope, plan, now, pace, &mut change),
+            Outcome::Gone(announced) => self.deleted(announced, now, &mut change),
+            Outcome::NotFound(announced) => self.not_found(announced, now, pace, &mut change),
             Outcome::Listed(artifacts) => self.listed(artifacts, now, pace, &mut change),
             Outcome::Staged(index, digest, bytes) => self.staged(index, digest, bytes, now),
             Outcome::StagedFileGone(index) => self.staged_file_gone(index),
@@ -118,12 +116,14 @@ impl Transfer {
         });
     }
 
-    fn deleted(&mut self, now: Timestamp, change: &mut Change) {
+    /// Some platforms show a cancelled envelope as deleted: what ended without all signatures and is wanted by
+    /// no rule leaves nothing to archive.
+    fn deleted(&mut self, announced: EnvelopeStatus, now: Timestamp, change: &mut Change) {
+        use EnvelopeStatus::{Cancelled, Declined, Draft, Expired, Failed};
         change.gone = true;
-        let harmless = self.envelope.as_ref().is_some_and(|envelope| {
-            use EnvelopeStatus::{Cancelled, Declined, Draft, Expired, Failed};
-            matches!(envelope.status, Cancelled | Declined | Draft | Expired | Failed) && self.plan.is_none()
-        });
+        let confirmed = self.envelope.as_ref().map(|envelope| envelope.status);
+        let unsigned = |status| matches!(status, Cancelled | Declined | Draft | Expired | Failed);
+        let harmless = self.plan.is_none() && (confirmed.is_some_and(unsigned) || unsigned(announced));
         if self.archived_at.is_some() {
             let ours = self.disposal_asked_at.is_some();
             self.end_disposed(if ours { "removed" } else { "removed by somebody else" }, now, change);
@@ -151,7 +151,7 @@ impl Transfer {
         ));
     }
 
-    fn not_found(&mut self, now: Timestamp, pace: &Pace, change: &mut Change) {
+    fn not_found(&mut self, announced: EnvelopeStatus, now: Timestamp, pace: &Pace, change: &mut Change) {
         self.not_found += 1;
         if self.archived_at.is_some() && self.disposal_asked_at.is_some() {
             change.gone = true;
@@ -159,7 +159,7 @@ impl Transfer {
         } else if self.not_found < NOT_FOUND_TRIES_MAX {
             self.due_at = Some(pace.retry_at(now, self.not_found, None));
         } else if self.envelope.is_some() {
-            self.deleted(now, change);
+            self.deleted(announced, now, change);
         } else {
             let what = "Nothing of that id is visible with this account's access: it never existed, was \
                         deleted, or belongs to a sender whose access we do not have.";

@@ -15,7 +15,7 @@ use crate::artifact::{ArtifactKind, ArtifactRef};
 use crate::backoff::Pace;
 use crate::callback::{Notification, NotificationKind, Urgency};
 use crate::digest::Digest;
-use crate::envelope::{Envelope, Lookup};
+use crate::envelope::{Envelope, EnvelopeStatus};
 use crate::error::Error;
 use crate::ids::{AccountId, DestinationId, EnvelopeId, TransferId};
 use crate::journal::Action;
@@ -257,8 +257,12 @@ impl Step {
 /// How a step ended.
 #[derive(Debug)]
 pub enum Outcome {
-    /// The platform answered [`Step::Ask`]; with what the rules say about a found envelope.
-    Answered(Lookup, Option<Plan>),
+    /// The platform showed the envelope; with what the rules say about it.
+    Found(Box<Envelope>, Option<Plan>),
+    /// The platform says that it was deleted; with the status that notifications announced.
+    Gone(EnvelopeStatus),
+    /// The platform shows nothing of that id; with the status that notifications announced.
+    NotFound(EnvelopeStatus),
     /// The artifacts.
     Listed(Vec<ArtifactRef>),
     /// An item lies in staging.

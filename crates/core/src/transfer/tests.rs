@@ -38,7 +38,7 @@ fn plan(dispose: DisposePolicy) -> Plan {
 
 fn answered(status: EnvelopeStatus, dispose: DisposePolicy) -> Outcome {
     let wanted = status == EnvelopeStatus::Completed;
-    Outcome::Answered(Lookup::Found(Box::new(envelope(status))), wanted.then(|| plan(dispose)))
+    Outcome::Found(Box::new(envelope(status)), wanted.then(|| plan(dispose)))
 }
 
 fn artifact(id: &str) -> ArtifactRef {
@@ -186,9 +186,17 @@ fn a_rate_limit_is_waited_out() {
 #[test]
 fn deletion_before_archiving_is_a_loss_that_a_person_hears_of() {
     let mut transfer = woken(true);
-    let change = transfer.apply(Outcome::Answered(Lookup::Deleted { at: None }, None), at(0), &pace());
+    let change = transfer.apply(Outcome::Gone(EnvelopeStatus::Unknown), at(0), &pace());
     assert_eq!(transfer.phase, Phase::Lost);
     assert_eq!(change.open_tasks[0].kind, TaskKind::DeletedBeforeArchived);
+}
+
+#[test]
+fn an_announced_cancellation_that_the_platform_shows_as_gone_needs_nobody() {
+    let mut transfer = woken(true);
+    let change = transfer.apply(Outcome::Gone(EnvelopeStatus::Cancelled), at(0), &pace());
+    assert_eq!(transfer.phase, Phase::Closed);
+    assert!(change.open_tasks.is_empty() && change.gone);
 }
 
 #[test]
@@ -198,7 +206,7 @@ fn not_found_is_believed_only_after_several_looks() {
     let mut tasks = Vec::new();
     while let Some(due) = transfer.due_at {
         now = now.max(due);
-        tasks = transfer.apply(Outcome::Answered(Lookup::NotFound, None), now, &pace()).open_tasks;
+        tasks = transfer.apply(Outcome::NotFound(EnvelopeStatus::Unknown), now, &pace()).open_tasks;
     }
     assert_eq!((transfer.phase, transfer.not_found), (Phase::DeadLetter, 5));
     assert_eq!(tasks[0].kind, TaskKind::NotVisible);
@@ -277,7 +285,7 @@ fn a_disposal_whose_answer_was_lost_is_found_done() {
     let mut transfer = woken(true);
     run(&mut transfer, DisposePolicy::AfterDays(1), at(1));
     transfer.disposal_asked_at = Some(at(86_401));
-    let change = transfer.apply(Outcome::Answered(Lookup::NotFound, None), at(86_402), &pace());
+    let change = transfer.apply(Outcome::NotFound(EnvelopeStatus::Unknown), at(86_402), &pace());
     assert_eq!(transfer.phase, Phase::Disposed);
     assert!(change.gone);
 }

@@ -275,10 +275,12 @@ fn keep(
     reason: String,
 ) -> Result<Call<Disposal>, Error> {
     let request = one_request(operation, access, id.as_str())?;
-    Ok(Call::new(operation, request, move |response, now| match own_status(&response) {
-        Some(404 | 410) => Ok(Next::Done(Disposal::AlreadyGone)),
-        _ if response.status().is_success() => Ok(Next::Done(Disposal::Kept(reason))),
-        _ => Err(refused(operation, &response, Some(now))),
+    Ok(Call::new(operation, request, move |response, now| {
+        if matches!(own_status(&response), Some(404 | 410)) {
+            return Ok(Next::Done(Disposal::AlreadyGone));
+        }
+        answer::<OneRequest>(operation, &response, now)?;
+        Ok(Next::Done(Disposal::Kept(reason)))
     }))
 }
 

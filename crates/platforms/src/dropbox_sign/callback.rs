@@ -262,7 +262,7 @@ impl News {
         Interpretation {
             key: IdempotencyKey::new(self.at, &parts),
             repeat_means: RepeatMeans::Nothing,
-            kind: Some(self.kind),
+            kind: Some(excerpt(&self.kind)),
             envelope: news.as_ref().map(|news| news.envelope.clone()),
             meaning: Meaning::Understood(news.into_iter().collect()),
         }
@@ -275,7 +275,7 @@ impl News {
         Notification {
             envelope: EnvelopeId::new(id),
             kind,
-            kind_at_platform: self.kind.clone(),
+            kind_at_platform: excerpt(&self.kind),
             occurred_at: self.at,
             signer: signature.and_then(|s| s.signer_email_address.clone().or_else(|| s.signer_name.clone())),
             detail: detail.as_deref().map(excerpt),

@@ -121,7 +121,9 @@ enum Channel {
 
 /// What the content says outranks the path: integrators give one URL to several kinds.
 fn channel(inbound: &Inbound, said: &Said) -> Channel {
-    if said.event_type.is_some() && said.action.is_none() {
+    // One template with all placeholders leaves those of the other kinds as they are.
+    let filled = |value: &Option<String>| value.as_ref().is_some_and(|value| !value.contains("##"));
+    if filled(&said.event_type) && !filled(&said.action) {
         return Channel::Workstep;
     }
     match inbound.channel.as_deref() {

@@ -97,6 +97,14 @@ fn an_absent_action_is_the_envelopes_end_on_its_own_channel_only() {
         let key = interpret(Some("envelope"), &query).key;
         assert_eq!(key, interpret(None, &format!("envelopeId={ID}&action=envelopeFinished")).key);
     }
+    let one_for_all =
+        |action: &str, event: &str| format!("envelopeId={ID}&action={action}&eventType={event}");
+    for channel in [Some("envelope"), Some("status"), Some("workstep"), None] {
+        let event = one_for_all("%23%23Action%23%23", "CalledPage");
+        assert_eq!(kind(channel, &event), NotificationKind::Informed);
+        let action = one_for_all("workstepOpened", "%23%23EventType%23%23");
+        assert_eq!(kind(channel, &action), NotificationKind::Opened);
+    }
     let unnamed = interpret(Some("status"), &format!("envelopeId={ID}"));
     assert_eq!(unnamed.kind, None);
     assert_eq!(understood(unnamed.meaning)[0].kind, NotificationKind::Unknown);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use aftersign_core::callback::NotificationKind;
-use aftersign_core::envelope::{EnvelopeStatus, Lookup};
+use aftersign_core::envelope::EnvelopeStatus;
 use aftersign_core::error::{Error, ErrorKind, Remedy};
 use aftersign_core::ids::{EnvelopeId, SweepId};
 use aftersign_core::transfer::{Outcome, Phase};
@@ -206,12 +206,12 @@ async fn step(store: &dyn Store, draw: &mut impl FnMut(u64) -> u64, second: i64)
     for claimed in store.claim(&account("hr"), &worker("a"), 3, lease, at(second)).await.unwrap() {
         let mut transfer = claimed.transfer;
         let id = transfer.envelope_id.to_string();
-        let found = |status| Lookup::Found(Box::new(answer(&id, status)));
+        let found = |status| Box::new(answer(&id, status));
         let failed = |remedy| Outcome::Failed(Error::new(ErrorKind::Unavailable, remedy, "ask", "no"));
         let outcome = match draw(6) {
-            0 => Outcome::Answered(found(EnvelopeStatus::InProgress), None),
-            1 => Outcome::Answered(found(EnvelopeStatus::Cancelled), None),
-            2 => Outcome::Answered(Lookup::Deleted { at: None }, None),
+            0 => Outcome::Found(found(EnvelopeStatus::InProgress), None),
+            1 => Outcome::Found(found(EnvelopeStatus::Cancelled), None),
+            2 => Outcome::Gone(EnvelopeStatus::Unknown),
             3 => failed(Remedy::RenewAccess),
             4 => failed(Remedy::AskPerson),
             _ => failed(Remedy::Retry(None)),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use aftersign_core::callback::NotificationKind;
-use aftersign_core::envelope::{EnvelopeStatus, Lookup};
+use aftersign_core::envelope::EnvelopeStatus;
 use aftersign_core::error::{Error, ErrorKind, Remedy};
 use aftersign_core::ids::{EnvelopeId, TransferId};
 use aftersign_core::journal::Action;
@@ -89,8 +89,8 @@ pub async fn a_wake_during_a_lease_is_not_lost(place: &dyn Place) {
     assert_eq!(store.next_due(&account("hr")).await.unwrap(), None, "it is still leased");
 
     let mut transfer = claimed.transfer;
-    let found = Lookup::Found(Box::new(answer("e1", EnvelopeStatus::Sent)));
-    let change = transfer.apply(Outcome::Answered(found, None), at(103), &pace());
+    let found = Box::new(answer("e1", EnvelopeStatus::Sent));
+    let change = transfer.apply(Outcome::Found(found, None), at(103), &pace());
     assert_eq!((transfer.phase, transfer.due_at), (Phase::Watch, None));
     let recorded = store.record(&claimed.lease, transfer, change, None, false, at(103)).await.unwrap();
     assert_eq!(recorded.phase, Phase::Ask);
@@ -138,8 +138,8 @@ pub async fn recording_writes_envelope_tasks_journal_and_attempt(place: &dyn Pla
     let claimed = claim(store.as_ref(), "a", 1, 1).await.remove(0);
     let id = claimed.transfer.id;
     let mut transfer = claimed.transfer;
-    let found = Lookup::Found(Box::new(answer("e1", EnvelopeStatus::Completed)));
-    let change = transfer.apply(Outcome::Answered(found, None), at(2), &pace());
+    let found = Box::new(answer("e1", EnvelopeStatus::Completed));
+    let change = transfer.apply(Outcome::Found(found, None), at(2), &pace());
     transfer.archived_at = Some(at(2));
     let attempt = Attempt {
         step: "ask".into(),
@@ -178,8 +178,8 @@ pub async fn renewed_access_wakes_what_waits_for_it(place: &dyn Place) {
     assert!(claim(store.as_ref(), "a", 9, 2).await.is_empty());
 
     let probe = claim(store.as_ref(), "a", 1, 2_000).await.remove(0);
-    let found = Lookup::Found(Box::new(answer("e1", EnvelopeStatus::Sent)));
-    end(store.as_ref(), probe, Outcome::Answered(found, None), 2_001).await;
+    let found = Box::new(answer("e1", EnvelopeStatus::Sent));
+    end(store.as_ref(), probe, Outcome::Found(found, None), 2_001).await;
     let woken = claim(store.as_ref(), "a", 9, 2_001).await;
     assert_eq!(woken.len(), 2);
     assert!(woken.iter().all(|claimed| claimed.transfer.parked.is_none()));

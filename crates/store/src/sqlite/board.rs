@@ -21,7 +21,7 @@ use super::rows::{
     unreadable, word,
 };
 use super::tasks::{TASK_COLUMNS, task_row};
-use super::{SqliteStore, journal, transfer_json};
+use super::{SqliteStore, journal, json_transfer};
 use crate::limits::DETAIL_ROWS_MAX;
 use crate::{
     Attempt, Board, CallbackFilter, CallbackRow, EnvelopeDetail, EnvelopeFilter, EnvelopeRow, Listing,
@@ -359,7 +359,7 @@ fn timeline(conn: &Connection, envelope: i64) -> Result<Vec<TimelineRow>, Fault>
 
 fn state(row: &Row<'_>, index: usize) -> rusqlite::Result<Transfer> {
     let text: String = row.get(index)?;
-    transfer_json::from_text(&text).map_err(|error| unreadable(index, error))
+    json_transfer::from_text(&text).map_err(|error| unreadable(index, error))
 }
 
 fn transfers(

@@ -101,7 +101,7 @@ fn fold(notes: &[Note]) -> Vec<Group<'_>> {
     groups
 }
 
-/// The new row's number if the key was not there yet.
+/// The new row's number if the key was not there yet: only then the row has just the repeats given here.
 fn note_group(work: &Work<'_>, group: &Group<'_>) -> Result<Option<i64>, Fault> {
     let callback = &group.first.callback;
     let repeats = i64::try_from(group.members.len()).unwrap_or(i64::MAX) - 1;
@@ -113,7 +113,7 @@ fn note_group(work: &Work<'_>, group: &Group<'_>) -> Result<Option<i64>, Fault> 
              repeats = repeats + ?6 + 1,
              last_repeat_at = max(coalesce(last_repeat_at, ?12), ?12),
              unprojected = CASE WHEN ?13 THEN 1 ELSE unprojected END
-         RETURNING n, id = ?1",
+         RETURNING n, repeats = ?6",
     )?;
     let (n, is_first): (i64, bool) = statement.query_row(
         params![

@@ -10,8 +10,8 @@ use aftersign_core::transfer::{Transfer, Wake};
 use rusqlite::{OptionalExtension, Params, Row, params};
 
 use super::fault::Fault;
+use super::json_transfer;
 use super::rows::{micros_up, signed, unreadable};
-use super::transfer_json;
 use super::writer::Work;
 use crate::Worker;
 
@@ -60,10 +60,10 @@ fn held(row: &Row<'_>) -> rusqlite::Result<Held> {
     Ok(Held {
         n: row.get(0)?,
         envelope: row.get(1)?,
-        transfer: transfer_json::from_text(&state).map_err(|error| unreadable(2, error))?,
+        transfer: json_transfer::from_text(&state).map_err(|error| unreadable(2, error))?,
         token: leased_until.map(|_| token),
         wake: wake
-            .map(|text| transfer_json::wake_from_text(&text))
+            .map(|text| json_transfer::wake_from_text(&text))
             .transpose()
             .map_err(|error| unreadable(5, error))?,
     })
@@ -98,7 +98,7 @@ pub(super) fn insert(work: &Work<'_>, account: i64, envelope: i64, transfer: &Tr
             transfer.phase.as_str(),
             transfer.due_at.map(micros_up),
             transfer.parked.map(|parked| parked.reason.as_str()),
-            transfer_json::to_text(transfer)?,
+            json_transfer::to_text(transfer)?,
         ])?;
     Ok(())
 }
@@ -108,7 +108,7 @@ pub(super) fn save(work: &Work<'_>, n: i64, transfer: &Transfer, hold: &Hold<'_>
     let phase = transfer.phase.as_str();
     let due_at = transfer.due_at.map(micros_up);
     let parked = transfer.parked.map(|parked| parked.reason.as_str());
-    let state = transfer_json::to_text(transfer)?;
+    let state = json_transfer::to_text(transfer)?;
     const STATE: &str = "phase = ?2, due_at = ?3, parked = ?4, state = ?5, wake = NULL";
     match hold {
         Hold::Keep => work
@@ -160,7 +160,7 @@ pub(super) fn wake(
         let merged = held.pending_wake().map_or(*wake, |pending| pending.and(*wake));
         work.conn
             .prepare_cached("UPDATE transfers SET wake = ?2 WHERE n = ?1")?
-            .execute(params![held.n, transfer_json::wake_to_text(&merged)?])?;
+            .execute(params![held.n, json_transfer::wake_to_text(&merged)?])?;
         return Ok(());
     }
     let before = held.transfer.clone();

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use tempfile::TempDir;
 
 /// The operating system's randomness.
-pub struct Random;
+pub(crate) struct Random;
 
 impl Entropy for Random {
     fn fill(&self, buffer: &mut [u8]) {
@@ -19,18 +19,18 @@ impl Entropy for Random {
 }
 
 /// A temporary folder with one database.
-pub struct Folder(pub TempDir);
+pub(crate) struct Folder(pub(crate) TempDir);
 
 impl Folder {
-    pub fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         self.0.path().join("data").join("aftersign.db")
     }
 
-    pub fn options(&self, role: Role) -> SqliteOptions {
+    pub(crate) fn options(&self, role: Role) -> SqliteOptions {
         SqliteOptions { role, ..SqliteOptions::new(self.path(), Arc::new(Random)) }
     }
 
-    pub fn try_open(&self, role: Role) -> Result<Arc<SqliteStore>, StoreError> {
+    pub(crate) fn try_open(&self, role: Role) -> Result<Arc<SqliteStore>, StoreError> {
         SqliteStore::open(self.options(role))
     }
 }
@@ -46,6 +46,6 @@ impl Place for Folder {
     }
 }
 
-pub fn place() -> Folder {
+pub(crate) fn place() -> Folder {
     Folder(tempfile::tempdir().unwrap())
 }

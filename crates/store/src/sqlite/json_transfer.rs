@@ -468,5 +468,5 @@ impl From<DeliveryRow> for Delivery {
 }
 
 #[cfg(test)]
-#[path = "transfer_json_tests.rs"]
+#[path = "json_transfer_tests.rs"]
 mod tests;

@@ -1,0 +1,249 @@
+//! Commands that look into the store, and the JSON that scripts rely on: names, order, nulls.
+#![expect(clippy::unwrap_used, reason = "what cannot be set up has failed as a test")]
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+
+use aftersign_core::Timestamp;
+use aftersign_core::backoff::Pace;
+use aftersign_core::callback::{IdempotencyKey, Notification, NotificationKind, RepeatMeans};
+use aftersign_core::ids::{AccountId, CallbackId, EnvelopeId};
+use aftersign_core::seams::Entropy;
+use aftersign_core::task::{TaskDraft, TaskKind};
+use aftersign_store::{Inbox, NewCallback, News, NewsSource, Projection, SqliteOptions, SqliteStore, Upkeep};
+use serde_json::Value;
+
+/// Entropy that never repeats and is the same in every run.
+struct Counting(std::sync::atomic::AtomicU64);
+
+impl Entropy for Counting {
+    fn fill(&self, buffer: &mut [u8]) {
+        for byte in buffer {
+            let count = self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            *byte = u8::try_from(count.wrapping_mul(167) % 251).unwrap();
+        }
+    }
+}
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_790_000_000 + second).unwrap()
+}
+
+fn callback(id: CallbackId, key: &[u8], reason: Option<&str>) -> NewCallback {
+    NewCallback {
+        id,
+        account: AccountId::new("hr"),
+        platform: "dropbox-sign",
+        channel: None,
+        method: "POST".into(),
+        query: String::new(),
+        headers: vec![("content-type".into(), "application/json".into())],
+        body: bytes::Bytes::from_static(b"{\"event\":1}"),
+        remote: Some("192.0.2.1".into()),
+        received_at: at(1),
+        key: IdempotencyKey::new(None, &[key]),
+        repeat_means: RepeatMeans::Nothing,
+        kind: Some("signature_request_all_signed".into()),
+        envelope: reason.is_none().then(|| EnvelopeId::new("e-1")),
+        quarantine_reason: reason.map(Into::into),
+    }
+}
+
+/// A folder with a config and a store that holds one understood callback, one quarantined one, an envelope and
+/// a task.
+async fn site() -> (tempfile::TempDir, CallbackId) {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("aftersign.toml"), "[store]\nurl = \"sqlite:a.db\"\n").unwrap();
+    let entropy: Arc<dyn Entropy> = Arc::new(Counting(0.into()));
+    let options = SqliteOptions::new(dir.path().join("a.db"), Arc::clone(&entropy));
+    let store = SqliteStore::open(options).unwrap();
+    let id = CallbackId::make(at(1), &*entropy);
+    store.note_down(callback(id, b"1", None)).await.unwrap();
+    let second = CallbackId::make(at(2), &*entropy);
+    store.note_down(callback(second, b"2", Some("not understood"))).await.unwrap();
+    let account = AccountId::new("hr");
+    let notification = Notification {
+        envelope: EnvelopeId::new("e-1"),
+        kind: NotificationKind::Finished,
+        kind_at_platform: "signature_request_all_signed".into(),
+        occurred_at: Some(at(0)),
+        signer: None,
+        detail: None,
+        sender: Some("anna@example.com".into()),
+        name: Some("Contract \u{1b}[2J".into()),
+    };
+    let what = "refused".to_owned();
+    let news = News {
+        source: NewsSource::Callback(id),
+        account: account.clone(),
+        platform: "dropbox-sign".into(),
+        notifications: vec![notification],
+        open_tasks: vec![TaskDraft::for_account(TaskKind::AccessRefused, &account, what, "renew it")],
+    };
+    store.announce(vec![news], at(3), Pace::real(1)).await.unwrap();
+    store.close().await.unwrap();
+    (dir, id)
+}
+
+fn run(dir: &Path, args: &[&str]) -> (Option<i32>, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_aftersign"));
+    let output = command.current_dir(dir).args(args).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+fn ok(dir: &Path, args: &[&str]) -> String {
+    let (code, out, err) = run(dir, args);
+    assert_eq!(code, Some(0), "{args:?}: {err}");
+    out
+}
+
+fn json(dir: &Path, args: &[&str]) -> (Value, String) {
+    let out = ok(dir, &[args, &["--json"]].concat());
+    (serde_json::from_str(&out).unwrap(), out)
+}
+
+/// The keys stand in `text` in this order, and `object` has no others.
+fn keys(object: &Value, text: &str, names: &[&str]) {
+    let object = object.as_object().unwrap();
+    assert_eq!(object.len(), names.len(), "{object:?}");
+    let mut from = 0;
+    for name in names {
+        assert!(object.contains_key(*name), "{name}: {object:?}");
+        let found = text[from..].find(&format!("\"{name}\":"));
+        from += found.unwrap_or_else(|| panic!("{name} is out of order in {text}")) + 1;
+    }
+}
+
+#[tokio::test]
+async fn the_json_of_lists_has_the_promised_names_order_and_nulls() {
+    let (dir, id) = site().await;
+    let (callbacks, text) = json(dir.path(), &["callbacks", "list"]);
+    let rows = callbacks["callbacks"].as_array().unwrap();
+    let names = [
+        "id",
+        "account",
+        "platform",
+        "channel",
+        "received_at",
+        "disposition",
+        "repeats",
+        "last_repeat_at",
+        "kind",
+        "envelope_id",
+        "quarantine_reason",
+    ];
+    keys(&rows[0], &text, &names);
+    assert_eq!((&rows[0]["disposition"], &rows[1]["disposition"]), (&"quarantined".into(), &"noted".into()));
+    assert_eq!(rows[1]["id"], id.to_string());
+    assert!(callbacks["next_cursor"].is_null() && rows[1]["last_repeat_at"].is_null());
+    assert!(rows[1]["received_at"].as_str().unwrap().ends_with('Z'));
+
+    let (envelopes, text) = json(dir.path(), &["envelopes", "list"]);
+    let names = [
+        "account",
+        "platform",
+        "id",
+        "name",
+        "status",
+        "status_at_platform",
+        "sender",
+        "archived_at",
+        "disposed_at",
+        "updated_at",
+    ];
+    keys(&envelopes["envelopes"][0], &text, &names);
+    assert!(envelopes["envelopes"][0]["archived_at"].is_null());
+
+    let (transfers, text) = json(dir.path(), &["transfers", "list"]);
+    let names = [
+        "id",
+        "account",
+        "envelope_id",
+        "phase",
+        "due_at",
+        "failures",
+        "parked",
+        "note",
+        "archived_at",
+        "disposed_at",
+        "items",
+    ];
+    keys(&transfers["transfers"][0], &text, &names);
+
+    let (tasks, text) = json(dir.path(), &["tasks", "list"]);
+    let names =
+        ["id", "kind", "account", "envelope_id", "opened_at", "due_at", "for", "what", "todo", "resolved_at"];
+    keys(&tasks["tasks"][0], &text, &names);
+    assert_eq!(tasks["tasks"][0]["for"], "admins");
+}
+
+#[tokio::test]
+async fn lists_are_filtered_and_paged() {
+    let (dir, id) = site().await;
+    let quarantined = json(dir.path(), &["callbacks", "list", "--quarantined"]).0;
+    assert_eq!(quarantined["callbacks"].as_array().unwrap().len(), 1);
+    let first = json(dir.path(), &["callbacks", "list", "--limit", "1"]).0;
+    let cursor = first["next_cursor"].as_str().unwrap();
+    let second = json(dir.path(), &["callbacks", "list", "--limit", "1", "--cursor", cursor]).0;
+    assert_eq!(second["callbacks"][0]["id"], id.to_string());
+    let none = json(dir.path(), &["envelopes", "list", "--account", "it"]).0;
+    assert_eq!(none["envelopes"], Value::Array(Vec::new()));
+}
+
+#[tokio::test]
+async fn one_thing_is_shown_whole() {
+    let (dir, id) = site().await;
+    let (shown, _) = json(dir.path(), &["callbacks", "show", &id.to_string()]);
+    assert_eq!(shown["body"], "{\"event\":1}");
+    assert!(shown["body_base64"].is_null());
+    assert_eq!(shown["headers"][0]["name"], "content-type");
+    let text = ok(dir.path(), &["callbacks", "show", &id.to_string()]);
+    assert!(text.contains("content-type: application/json\n\n{\"event\":1}\n"), "{text}");
+    let (envelope, _) = json(dir.path(), &["envelopes", "show", "e-1"]);
+    assert_eq!(envelope["timeline"][0]["kind"], "finished");
+    assert_eq!(envelope["transfer"]["envelope_id"], "e-1");
+    let text = ok(dir.path(), &["envelopes", "show", "e-1"]);
+    assert!(text.contains("Timeline") && !text.contains('\u{1b}'), "{text}");
+    let (code, _, err) = run(dir.path(), &["envelopes", "show", "e-2"]);
+    assert_eq!(code, Some(1));
+    assert_eq!(
+        err,
+        "aftersign: there is no envelope `e-2`\n  next: `aftersign envelopes list` shows what is there\n"
+    );
+}
+
+#[tokio::test]
+async fn a_persons_word_is_recorded() {
+    let (dir, id) = site().await;
+    ok(dir.path(), &["callbacks", "replay", &id.to_string()]);
+    ok(dir.path(), &["transfers", "redrive", "e-1"]);
+    ok(dir.path(), &["transfers", "resolve", "e-1", "--reason", "kept on paper"]);
+    let (code, _, err) = run(dir.path(), &["transfers", "redrive", "e-1"]);
+    assert_eq!(code, Some(1));
+    assert!(err.contains("come to its end") && err.contains("resolved"), "{err}");
+    let tasks = json(dir.path(), &["tasks", "list", "--open"]).0;
+    let task = tasks["tasks"][0]["id"].as_str().unwrap();
+    ok(dir.path(), &["tasks", "resolve", task, "--reason", "renewed"]);
+    assert_eq!(run(dir.path(), &["tasks", "resolve", task, "--reason", "again"]).0, Some(1));
+    let settled = json(dir.path(), &["tasks", "show", task]).0;
+    assert!(settled["resolved_at"].is_string() && settled["resolution"].is_string(), "{settled}");
+    let journal = json(dir.path(), &["journal", "list", "--action", "resolved"]).0;
+    assert!(journal["entries"].as_array().unwrap().len() >= 2, "{journal}");
+    let verdict = json(dir.path(), &["journal", "verify"]).0;
+    assert_eq!((&verdict["intact"], &verdict["broken_at"]), (&true.into(), &Value::Null));
+}
+
+#[tokio::test]
+async fn a_backup_is_a_store_and_replaces_nothing() {
+    let (dir, _) = site().await;
+    ok(dir.path(), &["backup", "copy.db"]);
+    let (code, _, err) = run(dir.path(), &["backup", "copy.db"]);
+    assert_eq!(code, Some(1));
+    assert!(err.contains("exists") && err.contains("next:"), "{err}");
+    fs::write(dir.path().join("copy.toml"), "[store]\nurl = \"sqlite:copy.db\"\n").unwrap();
+    let copied = json(dir.path(), &["--config", "copy.toml", "envelopes", "list"]).0;
+    assert_eq!(copied["envelopes"][0]["id"], "e-1");
+}

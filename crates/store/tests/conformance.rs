@@ -1,5 +1,0 @@
-//! The conformance suite on SQLite.
-
-mod common;
-
-aftersign_store::conformance_tests!(crate::common::place);
