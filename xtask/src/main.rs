@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod bench;
 mod ci;
 mod tidy;
 
@@ -24,12 +25,15 @@ enum Command {
     Ci,
     /// Checks layers, file sets, lengths and banned names.
     Tidy,
+    /// Measures, side by side in one run.
+    Bench(bench::Args),
 }
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Ci => ci::run(&root()),
         Command::Tidy => tidy::run(&root()),
+        Command::Bench(args) => bench::run(args).map(|()| ExitCode::SUCCESS),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("xtask: {error:#}");

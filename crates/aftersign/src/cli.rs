@@ -69,6 +69,9 @@ pub(crate) enum Command {
     Completions(CompletionsArgs),
     /// Print the manual page (roff) to standard output.
     Man,
+    /// The front door alone, for `cargo xtask bench`.
+    #[command(hide = true)]
+    BenchServer(crate::bench_server::BenchServerArgs),
 }
 
 /// Output for machines.

@@ -4,6 +4,7 @@
 //! listeners together and decides nothing that they could decide.
 #![forbid(unsafe_code)]
 
+mod bench_server;
 mod cli;
 mod commands;
 mod config;
@@ -52,6 +53,10 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Command::Sandbox(args) => {
             logging::start(LogFormat::Text, "info")?;
             runtime()?.block_on(sandbox_command::run(args))
+        }
+        Command::BenchServer(args) => {
+            logging::start(LogFormat::Text, logging::QUIET)?;
+            runtime()?.block_on(bench_server::run(args))
         }
         Command::Reconcile(args) => {
             let settings = config::load(file)?;

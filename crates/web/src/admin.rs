@@ -48,13 +48,10 @@ impl Admin {
     ///
     /// # Errors
     /// If the listener fails for good.
-    pub async fn serve(
-        self,
-        listener: TcpListener,
-        shutdown: CancellationToken,
-    ) -> io::Result<()> {
+    pub async fn serve(self, listener: TcpListener, shutdown: CancellationToken) -> io::Result<()> {
         let stopping = shutdown.clone();
-        let serving = axum::serve(listener, router(Arc::new(self))).with_graceful_shutdown(shutdown.cancelled_owned());
+        let serving =
+            axum::serve(listener, router(Arc::new(self))).with_graceful_shutdown(shutdown.cancelled_owned());
         let too_long = async move {
             stopping.cancelled().await;
             tokio::time::sleep(DRAIN_TIMEOUT).await;

@@ -46,7 +46,11 @@ pub(crate) async fn run(command: Command, file: Option<&Path>, out: &mut dyn Wri
             Ok(())
         }
         Command::Man => man(out),
-        Command::Serve | Command::Demo(_) | Command::Sandbox(_) | Command::Reconcile(_) => {
+        Command::Serve
+        | Command::Demo(_)
+        | Command::Sandbox(_)
+        | Command::Reconcile(_)
+        | Command::BenchServer(_) => {
             unreachable!("main runs what does not end by itself")
         }
     }

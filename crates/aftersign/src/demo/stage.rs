@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use aftersign_core::seams::Entropy;
@@ -90,10 +90,6 @@ impl Stage {
 
     pub(super) fn admin_url(&self) -> String {
         format!("http://{}", self.admin)
-    }
-
-    pub(super) fn dir(&self) -> &Path {
-        &self.dir
     }
 
     pub(super) fn archive(&self) -> PathBuf {

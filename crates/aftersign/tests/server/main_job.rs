@@ -1,12 +1,10 @@
 //! The main job, whole: the demo, judged by the sandbox's ledger, also with the server killed meanwhile; and the
 //! traits of single envelopes.
 
-mod common;
-
 use std::process::Command;
 
+use crate::common::{BINARY, Site, connect, files, world};
 use aftersign_sandbox::{EnvelopeScript, FaultProfile, Outcome, SandboxConfig};
-use common::{BINARY, Site, connect, files, world};
 
 fn demo(args: &[&str]) -> serde_json::Value {
     let dir = tempfile::tempdir().unwrap();

@@ -1,6 +1,5 @@
 //! A server of our own per test: the real binary, a real config file, a temporary folder, free ports; and the
 //! sandbox's world beside it where a test needs platforms.
-#![allow(dead_code, reason = "every test binary uses its own part of this")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -11,24 +10,24 @@ use std::time::{Duration, Instant};
 use aftersign_sandbox::{AccountSpec, Sandbox, SandboxConfig, Vendor};
 use aws_lc_rs::hmac;
 
-pub const DROPBOX_KEY: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
-pub const ESAW_TOKEN: &str = "esawtoken0123456789esawtoken0123456789esawtoken0123456789esawtoken";
-pub const SECRET: &str = "cGF0aC1zZWNyZXQtb2YtdGVzdHM";
-pub const BINARY: &str = env!("CARGO_BIN_EXE_aftersign");
+pub(crate) const DROPBOX_KEY: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+pub(crate) const ESAW_TOKEN: &str = "esawtoken0123456789esawtoken0123456789esawtoken0123456789esawtoken";
+pub(crate) const SECRET: &str = "cGF0aC1zZWNyZXQtb2YtdGVzdHM";
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_aftersign");
 /// Longest wait for anything in a test; only a failing test takes it.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A folder with a config, and perhaps a running server.
-pub struct Site {
-    pub dir: tempfile::TempDir,
-    pub listen: String,
-    pub admin: String,
+pub(crate) struct Site {
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) listen: String,
+    pub(crate) admin: String,
     child: Option<Child>,
 }
 
 impl Site {
     /// A config with an account per platform whose API is at `sandbox`, or nowhere.
-    pub fn new(sandbox: Option<&Sandbox>) -> Self {
+    pub(crate) fn new(sandbox: Option<&Sandbox>) -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let site = Self { dir, listen: free_address(), admin: free_address(), child: None };
         let base = |vendor| match sandbox {
@@ -39,7 +38,7 @@ impl Site {
         site
     }
 
-    pub fn write_config(&self, dropbox: &str, esaw: &str, dispose: &str) {
+    pub(crate) fn write_config(&self, dropbox: &str, esaw: &str, dispose: &str) {
         let text = format!(
             r#"
 [server]
@@ -86,21 +85,21 @@ dispose = "{dispose}"
         std::fs::write(self.config(), text).expect("the config");
     }
 
-    pub fn path(&self, below: &str) -> PathBuf {
+    pub(crate) fn path(&self, below: &str) -> PathBuf {
         self.dir.path().join(below)
     }
 
-    pub fn config(&self) -> PathBuf {
+    pub(crate) fn config(&self) -> PathBuf {
         self.path("aftersign.toml")
     }
 
     /// Starts the server and waits until it is ready.
-    pub fn serve(&mut self) {
+    pub(crate) fn serve(&mut self) {
         self.serve_by(Command::new(BINARY).arg("serve"));
     }
 
     /// The same through a command that runs the server, such as a tracer.
-    pub fn serve_by(&mut self, command: &mut Command) {
+    pub(crate) fn serve_by(&mut self, command: &mut Command) {
         let log = std::fs::File::options()
             .create(true)
             .append(true)
@@ -124,7 +123,7 @@ dispose = "{dispose}"
         });
     }
 
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().expect("the server is killed");
             child.wait().expect("the server is gone");
@@ -132,19 +131,19 @@ dispose = "{dispose}"
     }
 
     /// Asks the server to end and gives its exit code.
-    pub fn stop(&mut self) -> Option<i32> {
+    pub(crate) fn stop(&mut self) -> Option<i32> {
         let mut child = self.child.take()?;
         let pid = rustix::process::Pid::from_child(&child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("the signal");
         child.wait().expect("the server ends").code()
     }
 
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.path("server.log")).unwrap_or_default()
     }
 
     /// Runs a command of the binary on this site's config.
-    pub fn run(&self, args: &[&str]) -> Output {
+    pub(crate) fn run(&self, args: &[&str]) -> Output {
         Command::new(BINARY)
             .args(args)
             .env("AFTERSIGN_CONFIG", self.config())
@@ -154,7 +153,7 @@ dispose = "{dispose}"
     }
 
     /// The JSON that a command prints.
-    pub fn json(&self, args: &[&str]) -> serde_json::Value {
+    pub(crate) fn json(&self, args: &[&str]) -> serde_json::Value {
         let output = self.run(args);
         let text = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
@@ -162,7 +161,7 @@ dispose = "{dispose}"
     }
 
     /// Waits until `happened`, looking often; fails loudly after [`PATIENCE`].
-    pub fn wait_for(&mut self, what: &str, mut happened: impl FnMut(&mut Self) -> bool) {
+    pub(crate) fn wait_for(&mut self, what: &str, mut happened: impl FnMut(&mut Self) -> bool) {
         let began = Instant::now();
         while !happened(self) {
             assert!(began.elapsed() < PATIENCE, "in vain: {what}; the log: {}", self.log());
@@ -171,18 +170,18 @@ dispose = "{dispose}"
     }
 
     /// Sends raw bytes to the front door and gives the whole answer.
-    pub fn send(&self, request: &[u8]) -> String {
+    pub(crate) fn send(&self, request: &[u8]) -> String {
         let answer = exchange(&self.listen, request).expect("the front door answers");
         String::from_utf8_lossy(&answer).into_owned()
     }
 
     /// Posts an authentic callback body to the account `hr`.
-    pub fn post_dropbox(&self, json: &str) -> String {
+    pub(crate) fn post_dropbox(&self, json: &str) -> String {
         self.send(&dropbox_request(&self.listen, SECRET, json, true))
     }
 
     /// Sends an eSignAnyWhere callback to the account `sales`.
-    pub fn get_esaw(&self, channel: &str, query: &str) -> String {
+    pub(crate) fn get_esaw(&self, channel: &str, query: &str) -> String {
         let head = format!(
             "GET /callbacks/sales/{SECRET}/{channel}?{query} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
             self.listen
@@ -201,12 +200,12 @@ impl Drop for Site {
 }
 
 /// A world of both platforms with an account for each of the site's.
-pub async fn world(config: SandboxConfig) -> Sandbox {
+pub(crate) async fn world(config: SandboxConfig) -> Sandbox {
     Sandbox::start(SandboxConfig { time_scale: 3600.0, ..config }).await.expect("the sandbox starts")
 }
 
 /// Tells the world where the site's callbacks go.
-pub fn connect(sandbox: &Sandbox, site: &Site) {
+pub(crate) fn connect(sandbox: &Sandbox, site: &Site) {
     for (vendor, id, key) in
         [(Vendor::DropboxSign, "hr", DROPBOX_KEY), (Vendor::ESignAnyWhere, "sales", ESAW_TOKEN)]
     {
@@ -220,20 +219,20 @@ pub fn connect(sandbox: &Sandbox, site: &Site) {
 }
 
 /// The body of a callback about one envelope.
-pub fn dropbox_json(event_type: &str, event_time: &str, envelope: &str, key: &str) -> String {
+pub(crate) fn dropbox_json(event_type: &str, event_time: &str, envelope: &str, key: &str) -> String {
     let hash = hex_hmac(key, &format!("{event_time}{event_type}"));
     format!(
         r#"{{"event":{{"event_time":"{event_time}","event_type":"{event_type}","event_hash":"{hash}","event_metadata":{{"related_signature_id":null,"reported_for_account_id":"acc","reported_for_app_id":null,"event_message":null}}}},"account_guid":"acc","client_id":null,"signature_request":{{"signature_request_id":"{envelope}","title":"Contract","requester_email_address":"anna@example.com","files_url":"https:\/\/api.hellosign.com\/v3\/signature_request\/files\/{envelope}"}}}}"#
     )
 }
 
-pub fn hex_hmac(key: &str, text: &str) -> String {
+pub(crate) fn hex_hmac(key: &str, text: &str) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes());
     hmac::sign(&key, text.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A request as the platform's HTTP client sends it: libcurl's multipart with one field.
-pub fn dropbox_request(host: &str, secret: &str, json: &str, close: bool) -> Vec<u8> {
+pub(crate) fn dropbox_request(host: &str, secret: &str, json: &str, close: bool) -> Vec<u8> {
     let boundary = "----------------------------cdbbc9813ec9";
     let body = format!(
         "--{boundary}\r\nContent-Disposition: form-data; name=\"json\"\r\n\r\n{json}\r\n--{boundary}--\r\n"
@@ -248,7 +247,7 @@ pub fn dropbox_request(host: &str, secret: &str, json: &str, close: bool) -> Vec
 }
 
 /// Sends a request and reads until the other side closes.
-pub fn exchange(address: &str, request: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn exchange(address: &str, request: &[u8]) -> Option<Vec<u8>> {
     let mut stream = TcpStream::connect(address).ok()?;
     stream.set_read_timeout(Some(PATIENCE)).ok()?;
     stream.write_all(request).ok()?;
@@ -258,7 +257,7 @@ pub fn exchange(address: &str, request: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Sends a head with `Expect: 100-continue`, waits for the go-ahead, then sends the body.
-pub fn exchange_with_expect(address: &str, request: &[u8]) -> (String, String) {
+pub(crate) fn exchange_with_expect(address: &str, request: &[u8]) -> (String, String) {
     let text = String::from_utf8_lossy(request)
         .replace("Accept: */*\r\n", "Accept: */*\r\nExpect: 100-continue\r\n");
     let (head, body) = text.split_once("\r\n\r\n").expect("a head and a body");
@@ -276,13 +275,13 @@ pub fn exchange_with_expect(address: &str, request: &[u8]) -> (String, String) {
     (interim, answer)
 }
 
-pub fn free_address() -> String {
+pub(crate) fn free_address() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("its address").to_string()
 }
 
 /// All files below a folder.
-pub fn files(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
     let mut found = Vec::new();
     for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {

@@ -1,8 +1,6 @@
 //! The front door of the real server, from the platform's side: what it answers and what it keeps.
 
-mod common;
-
-use common::{DROPBOX_KEY, SECRET, Site, dropbox_json, dropbox_request, exchange_with_expect};
+use crate::common::{DROPBOX_KEY, SECRET, Site, dropbox_json, dropbox_request, exchange_with_expect};
 
 const MAGIC: &str = "Hello API Event Received";
 

@@ -1,10 +1,8 @@
 //! A disk that fails: never a false acknowledgement, and everything goes on when it works again.
 
-mod common;
-
 use std::process::Command;
 
-use common::{BINARY, DROPBOX_KEY, Site, dropbox_json};
+use crate::common::{BINARY, DROPBOX_KEY, Site, dropbox_json};
 
 /// The tracer lets the start-up's syncs pass and fails every one from then on.
 fn failing_disk(from: u32) -> Command {
