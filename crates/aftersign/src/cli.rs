@@ -217,8 +217,14 @@ pub(crate) enum TransfersCommand {
     /// Try again: ask the platform anew and go on from there.
     Redrive {
         /// Ids of transfers, or of their envelopes.
-        #[arg(required = true)]
+        #[arg(required_unless_present = "dead_letters", conflicts_with = "dead_letters")]
         ids: Vec<String>,
+        /// All dead letters, once their common cause is mended.
+        #[arg(long)]
+        dead_letters: bool,
+        /// With --dead-letters: of this account only.
+        #[arg(long, value_name = "ACCOUNT", requires = "dead_letters")]
+        account: Option<String>,
     },
     /// Close a transfer by hand, with its tasks.
     Resolve {

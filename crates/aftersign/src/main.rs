@@ -22,6 +22,7 @@ mod wiring;
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
@@ -44,7 +45,11 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Command::Serve => {
             let settings = config::load(file)?;
             logging::start(settings.log.format, &settings.log.level)?;
-            runtime()?.block_on(serve::run(&settings))
+            let runtime = runtime()?;
+            let served = runtime.block_on(serve::run(&settings));
+            // A blocking call that hangs (a share that went away) must not keep the process.
+            runtime.shutdown_timeout(BLOCKING_WAIT);
+            served
         }
         Command::Demo(args) => {
             logging::start(LogFormat::Text, logging::QUIET)?;
@@ -73,6 +78,9 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
         }
     }
 }
+
+/// How long blocking calls may take to end after everything else has ended.
+const BLOCKING_WAIT: Duration = Duration::from_secs(5);
 
 fn runtime() -> anyhow::Result<Runtime> {
     Runtime::new().context("cannot start the async runtime")

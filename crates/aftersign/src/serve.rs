@@ -17,6 +17,7 @@ use anyhow::{Context, anyhow};
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Settings;
@@ -54,24 +55,44 @@ pub(crate) async fn run(settings: &Settings) -> anyhow::Result<()> {
         "aftersign serves"
     );
 
-    let front = tokio::spawn(Arc::new(intake).serve(callbacks, shutdown.clone()));
-    let inner = shutdown.child_token();
-    let work = tokio::spawn(engine.run(inner.clone()));
-    // The admin pages live until the end: an operator may watch the shutdown.
-    let admin_stop = CancellationToken::new();
-    let admin_pages = tokio::spawn(pages.serve(admin, admin_stop.clone()));
-    tokio::select! {
-        _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
-        _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
-    }
+    let mut parts = JoinSet::new();
+    let front = Arc::new(intake).serve(callbacks, shutdown.clone());
+    parts.spawn(async move { ("the front door", front.await) });
+    let pages = pages.serve(admin, shutdown.clone());
+    parts.spawn(async move { ("the admin listener", pages.await) });
+    let work = engine.run(shutdown.clone());
+    parts.spawn(async move {
+        work.await;
+        ("the engine", Ok(()))
+    });
+    let unasked = tokio::select! {
+        _ = terminate.recv() => None,
+        _ = interrupt.recv() => None,
+        ended = parts.join_next() => ended,
+    };
+    tracing::info!("stopping");
     shutdown.cancel();
-    front.await.context("the front door broke off")?.context("the front door failed")?;
-    work.await.context("the engine broke off")?;
-    admin_stop.cancel();
-    admin_pages.await.context("the admin listener broke off")?.context("the admin listener failed")?;
+    // Whatever part failed, the others end in order and the store is closed.
+    let mut failure =
+        unasked.map(|ended| failed(ended).unwrap_or_else(|| anyhow!("it ended without being told to")));
+    while let Some(ended) = parts.join_next().await {
+        failure = failure.or(failed(ended));
+    }
     store.close().await?;
+    if let Some(failure) = failure {
+        return Err(failure.context("the server had to stop"));
+    }
     tracing::info!("stopped; nothing is lost");
     Ok(())
+}
+
+/// Why a part ended, unless it ended well.
+fn failed(ended: Result<(&str, std::io::Result<()>), JoinError>) -> Option<anyhow::Error> {
+    match ended {
+        Ok((_, Ok(()))) => None,
+        Ok((name, Err(error))) => Some(anyhow::Error::new(error).context(format!("{name} failed"))),
+        Err(error) => Some(anyhow::Error::new(error).context("a part broke off")),
+    }
 }
 
 async fn listen(address: SocketAddr, what: &str, key: &str) -> anyhow::Result<TcpListener> {

@@ -81,6 +81,7 @@ async fn site() -> (tempfile::TempDir, CallbackId) {
         platform: "dropbox-sign".into(),
         notifications: vec![notification],
         open_tasks: vec![TaskDraft::for_account(TaskKind::AccessRefused, &account, what, "renew it")],
+        close_tasks: Vec::new(),
     };
     store.announce(vec![news], at(3), Pace::real(1)).await.unwrap();
     store.close().await.unwrap();

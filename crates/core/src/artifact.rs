@@ -112,6 +112,22 @@ impl Content {
     }
 }
 
+impl Content {
+    /// Whether the last bytes prove that nothing is missing behind them. What does not is fetched twice: no
+    /// platform tells a checksum. A signed PDF has an `%%EOF` for every revision, so only one with nothing but
+    /// white space behind it counts.
+    pub fn proves_its_end(&self, tail: &[u8]) -> bool {
+        match self {
+            Self::Any => false,
+            Self::Pdf => {
+                let end = tail.iter().rposition(|byte| !byte.is_ascii_whitespace() && *byte != 0);
+                end.is_some_and(|end| tail[..=end].ends_with(b"%%EOF"))
+            }
+            Self::Zip { .. } | Self::Xml | Self::Json => true,
+        }
+    }
+}
+
 fn looks_like_html(text: &[u8]) -> bool {
     let start = text[..text.len().min(15)].to_ascii_lowercase();
     start.starts_with(b"<!doctype html") || start.starts_with(b"<html")
@@ -186,6 +202,7 @@ mod tests {
         assert!(Content::Pdf.check(b"%PDF-1.7\n", b"...\n%%EOF\n", 99).is_ok());
         assert!(Content::Pdf.check(b"%PDF-1.7\n", b"stream", 99).unwrap_err().contains("cut off"));
         assert!(Content::Pdf.check(b"<html>", b"</html>", 99).unwrap_err().contains("HTML"));
+        assert!(Content::Pdf.proves_its_end(b"%%EOF\r\n\0") && !Content::Pdf.proves_its_end(b"%%EOF 1 0 obj"));
         assert!(Content::Any.check(b" <!DOCTYPE html><html>", b"", 99).is_err());
         assert!(Content::Json.check(b"", b"", 0).unwrap_err().contains("empty"));
         assert!(Content::Xml.check(b"\xEF\xBB\xBF<?xml?><a/>", b"<a/>\n", 9).is_ok());

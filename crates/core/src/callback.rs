@@ -252,12 +252,12 @@ impl NotificationKind {
         }
     }
 
-    /// Whether it announces that the envelope reached a final status.
+    /// Whether it announces that the envelope reached a final status. New files alone do not: some platforms
+    /// announce interim ones.
     pub fn is_final(self) -> bool {
         matches!(
             self,
             Self::Finished
-                | Self::ArtifactsReady
                 | Self::Declined
                 | Self::Cancelled
                 | Self::Expired
@@ -269,7 +269,7 @@ impl NotificationKind {
 
     /// How soon the platform is asked.
     pub fn urgency(self) -> Urgency {
-        if self.is_final() { Urgency::Now } else { Urgency::Soon }
+        if self.is_final() || self == Self::ArtifactsReady { Urgency::Now } else { Urgency::Soon }
     }
 }
 

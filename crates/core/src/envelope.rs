@@ -185,6 +185,13 @@ impl Known {
     /// Takes in a notification. Order and repetition do not matter: a status is only ever raised, and never
     /// above one that the platform itself confirmed as final.
     pub fn announce(&mut self, news: &Notification, by_callback: bool, now: Timestamp) {
+        // A platform that shows a cancelled envelope as deleted is explained by the late announcement.
+        if news.kind.suggests() == Some(EnvelopeStatus::Cancelled)
+            && self.status == EnvelopeStatus::Deleted
+            && self.archived_at.is_none()
+        {
+            self.status = EnvelopeStatus::Cancelled;
+        }
         let settled = self.confirmed && self.status.is_final();
         if let Some(status) = news.kind.suggests()
             && status > self.status

@@ -11,8 +11,10 @@ pub const CALLBACK_BODY_BYTES_MAX: usize = 10 * 1024 * 1024;
 pub const RETRY_FIRST: Duration = Duration::from_secs(5);
 /// Longest wait between two attempts.
 pub const RETRY_LONGEST: Duration = Duration::from_secs(60 * 60);
-/// Attempts in a row that may fail before a transfer becomes a dead letter: about 24 hours of doubling waits.
+/// Attempts in a row that may fail before a transfer becomes a dead letter: 10 to 20 hours of jittered waits.
 pub const RETRY_ATTEMPTS_MAX: u32 = 30;
+/// The same for our own disks and archives, which may be down over a long weekend: about five days.
+pub const RETRY_ATTEMPTS_STORAGE_MAX: u32 = 160;
 /// Longest wait that a platform's own answer (`Retry-After`, rate-limit reset) may ask of us.
 pub const RETRY_AFTER_LONGEST: Duration = Duration::from_secs(15 * 60);
 
@@ -31,7 +33,7 @@ pub const PARK_LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 /// How often a transfer that waits for renewed access looks whether the access works again.
 pub const ACCESS_PROBE_EVERY: Duration = Duration::from_secs(15 * 60);
 
-/// Tries before "not found" is believed: search indexes lag and rights spread slowly.
+/// Tries before "not found" is believed, over six minutes: search indexes lag and rights spread slowly.
 pub const NOT_FOUND_TRIES_MAX: u32 = 5;
 /// Verifications that may find the wrong bytes before a person is asked.
 pub const VERIFICATION_FAILURES_MAX: u32 = 5;
@@ -43,6 +45,9 @@ pub const REFRESH_AFTER: Duration = Duration::from_secs(60);
 pub const CONFIRMATION_FRESH: Duration = Duration::from_secs(5 * 60);
 /// Age at which a verification must be repeated before disposal: an archive can lose a file.
 pub const VERIFICATION_FRESH: Duration = Duration::from_secs(60 * 60);
+
+/// How much later than its stamp an announcement of new artifacts may really be: platforms stamp whole seconds.
+pub const ANNOUNCEMENT_CLOCK_ALLOWANCE: Duration = Duration::from_secs(2);
 
 /// Longest file or folder name, in bytes, on the file systems in use.
 pub const FILE_NAME_BYTES_MAX: usize = 255;

@@ -35,6 +35,9 @@ impl TransferProof {
     /// The proof, if the transfer holds every part of it; else what is missing.
     pub(crate) fn of(transfer: &Transfer) -> Result<Self, String> {
         let envelope = transfer.envelope.as_ref().ok_or("the platform was not asked")?;
+        if transfer.refresh_wanted {
+            return Err("the platform announced newer artifacts".into());
+        }
         if !envelope.status.is_final() {
             return Err(format!("the envelope is {}", envelope.status.as_str()));
         }

@@ -17,17 +17,20 @@ pub enum TaskKind {
     NotVisible,
     /// The platform keeps an envelope that a rule wanted removed.
     KeptAtPlatform,
+    /// Sweeps of an account fail: what no callback announces is not found.
+    SweepFailed,
     /// A callback was authentic and could not be understood.
     Quarantined,
 }
 
 impl TaskKind {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::AccessRefused,
         Self::DeletedBeforeArchived,
         Self::DeadLetter,
         Self::NotVisible,
         Self::KeptAtPlatform,
+        Self::SweepFailed,
         Self::Quarantined,
     ];
 
@@ -39,6 +42,7 @@ impl TaskKind {
             Self::DeadLetter => "dead_letter",
             Self::NotVisible => "not_visible",
             Self::KeptAtPlatform => "kept_at_platform",
+            Self::SweepFailed => "sweep_failed",
             Self::Quarantined => "quarantined",
         }
     }

@@ -121,19 +121,44 @@ impl Engine {
         self.rescue().await;
         self.sweep_staging().await;
         let mut loops = JoinSet::new();
-        loops.spawn(Arc::clone(&self).run_projector(shutdown.clone()));
-        loops.spawn(Arc::clone(&self).run_rescue(shutdown.clone()));
+        self.supervise(&mut loops, &shutdown, |engine, stop| engine.run_projector(stop));
+        self.supervise(&mut loops, &shutdown, |engine, stop| engine.run_rescue(stop));
         for account in self.accounts.clone() {
-            loops.spawn(Arc::clone(&self).run_account(account.clone(), shutdown.clone()));
-            if account.platform.capabilities().list_changes {
-                loops.spawn(Arc::clone(&self).run_sweeps(account, shutdown.clone()));
+            let sweeps = account.platform.capabilities().list_changes.then(|| account.clone());
+            self.supervise(&mut loops, &shutdown, move |engine, stop| engine.run_account(account.clone(), stop));
+            if let Some(account) = sweeps {
+                self.supervise(&mut loops, &shutdown, move |engine, stop| {
+                    engine.run_sweeps(account.clone(), stop)
+                });
             }
         }
-        while let Some(ended) = loops.join_next().await {
-            if let Err(error) = ended {
-                tracing::error!(%error, "a loop of the engine broke off; the others go on");
-            }
+        shutdown.cancelled().await;
+        let ended = tokio::time::timeout(limits::SHUTDOWN_WAIT, loops.join_all()).await;
+        if ended.is_err() {
+            tracing::warn!("the engine did not come to rest in time; leases tell others where to go on");
         }
+    }
+
+    /// Runs a loop until shutdown, and starts it again when it breaks off: a server that acknowledges and no
+    /// longer works would be worse than none.
+    fn supervise<F>(
+        self: &Arc<Self>,
+        loops: &mut JoinSet<()>,
+        shutdown: &CancellationToken,
+        start: impl Fn(Arc<Self>, CancellationToken) -> F + Send + 'static,
+    ) where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (engine, shutdown) = (Arc::clone(self), shutdown.clone());
+        loops.spawn(async move {
+            while !shutdown.is_cancelled() {
+                let run = tokio::spawn(start(Arc::clone(&engine), shutdown.clone()));
+                if let Err(error) = run.await {
+                    tracing::error!(%error, "a loop of the engine broke off and is started again");
+                    rest(limits::STORE_PAUSE, &shutdown).await;
+                }
+            }
+        });
     }
 
     fn now(&self) -> Timestamp {

@@ -25,6 +25,8 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 pub const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// Whole exchange of a request and a small answer.
 pub const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(90);
+/// Whole download of one artifact: a peer that drips must not hold a worker for ever.
+pub const DOWNLOAD_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 /// Largest answer read into memory, in bytes; lists of a year stay below.
 pub const EXCHANGE_BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Largest body kept of a refused download, in bytes.
@@ -44,5 +46,7 @@ pub const SWEEP_OVERLAP: Duration = Duration::from_secs(24 * 60 * 60);
 pub const SWEEP_PAGES_MAX: usize = 10_000;
 /// Tries of one page before the sweep is given up until its next time.
 pub const SWEEP_PAGE_TRIES_MAX: u32 = 8;
+/// Sweeps of an account that may fail in a row before a person is told.
+pub const SWEEP_FAILURES_TOLD: u32 = 3;
 /// Envelopes looked up or woken in one commit of a sweep.
 pub const SWEEP_BATCH: usize = 200;

@@ -46,9 +46,29 @@ impl Engine {
             return Ok(0);
         }
         let count = callbacks.len();
-        let news = callbacks.into_iter().map(|callback| self.news_of(callback)).collect();
-        self.store.announce(news, self.now(), self.pace()).await?;
+        let news: Vec<News> = callbacks.into_iter().map(|callback| self.news_of(callback)).collect();
+        match self.store.announce(news.clone(), self.now(), self.pace()).await {
+            Err(StoreError::Damaged { .. }) => self.project_one_by_one(news).await?,
+            announced => announced?,
+        }
         Ok(count)
+    }
+
+    /// One row that cannot be read must not hold up the others: what is about it is set aside for a person.
+    async fn project_one_by_one(&self, batch: Vec<News>) -> Result<(), StoreError> {
+        for news in batch {
+            match self.store.announce(vec![news.clone()], self.now(), self.pace()).await {
+                Err(error @ StoreError::Damaged { .. }) => {
+                    tracing::error!(%error, account = %news.account, "a callback cannot be projected");
+                    let what = format!("A callback was kept and not acted on: {error}");
+                    let task = quarantine_task(&news.account, &what);
+                    let aside = News { notifications: Vec::new(), open_tasks: vec![task], ..news };
+                    self.store.announce(vec![aside], self.now(), self.pace()).await?;
+                }
+                announced => announced?,
+            }
+        }
+        Ok(())
     }
 
     fn news_of(&self, callback: StoredCallback) -> News {
@@ -59,6 +79,7 @@ impl Engine {
             platform: row.platform.clone(),
             notifications: Vec::new(),
             open_tasks: Vec::new(),
+            close_tasks: Vec::new(),
         };
         let Some(account) = self.accounts.iter().find(|account| account.access.account == row.account) else {
             news.open_tasks.push(quarantine_task(

@@ -1,6 +1,5 @@
 //! How each step of a transfer is done. What to do stands in core's [`Step`]; here it happens.
 
-use aftersign_core::artifact::Content;
 use aftersign_core::digest::Digest;
 use aftersign_core::envelope::{Envelope, EnvelopeStatus, Lookup};
 use aftersign_core::ids::DestinationId;
@@ -75,14 +74,16 @@ impl Engine {
             Download::Refused(response) => Err(account.platform.refused_download(&response)),
             Download::Staged(staged) => Ok(staged),
         };
+        let began = self.now();
         let staged = fetch().await.map_err(named)?;
         content::check(&item.artifact.content, &staged, &path).await.map_err(named)?;
-        if item.artifact.content == Content::Any && fetch().await.map_err(named)?.digest != staged.digest {
+        let proven = item.artifact.content.proves_its_end(&staged.tail);
+        if !proven && fetch().await.map_err(named)?.digest != staged.digest {
             return Err(named(content::corrupt("two downloads differ: one of them was cut off".into())));
         }
         let labels = AccountLabels { account: id.as_str().into() };
         self.metrics.downloaded_bytes.get_or_create(&labels).inc_by(staged.bytes);
-        Ok(Outcome::Staged(index, staged.digest, staged.bytes))
+        Ok(Outcome::Staged(index, staged.digest, staged.bytes, began))
     }
 
     async fn deliver(

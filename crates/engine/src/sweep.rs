@@ -10,12 +10,14 @@ use aftersign_core::callback::{Notification, NotificationKind};
 use aftersign_core::envelope::{Envelope, Known};
 use aftersign_core::ids::{AccountId, EnvelopeId, SweepId};
 use aftersign_core::platform::{Page, Window};
+use aftersign_core::task::{TaskDraft, TaskKind};
 use aftersign_core::{Error, ErrorKind, Remedy, Timestamp};
 use aftersign_store::{News, NewsSource, StoreError, SweepRow};
 use tokio_util::sync::CancellationToken;
 
 use crate::limits::{
-    FIRST_SWEEP_BACK, LOOK_EVERY, SWEEP_BATCH, SWEEP_OVERLAP, SWEEP_PAGE_TRIES_MAX, SWEEP_PAGES_MAX,
+    FIRST_SWEEP_BACK, LOOK_EVERY, SWEEP_BATCH, SWEEP_FAILURES_TOLD, SWEEP_OVERLAP, SWEEP_PAGE_TRIES_MAX,
+    SWEEP_PAGES_MAX,
 };
 use crate::metrics::AccountLabels;
 use crate::{Engine, EngineAccount, rest};
@@ -43,6 +45,7 @@ impl Engine {
         let id = account.access.account.clone();
         let pace = self.pace();
         let mut not_before = self.now();
+        let mut failures = 0;
         while !shutdown.is_cancelled() {
             let last = match self.store.last_finished(&id).await {
                 Ok(last) => last,
@@ -59,10 +62,51 @@ impl Engine {
             if rest(wait, &shutdown).await {
                 return;
             }
-            if let Err(error) = self.sweep(&account, None, &|_| {}).await {
-                tracing::warn!(error = error.chain(), account = %id, "a sweep failed; it is tried again");
-                not_before = pace.retry_at(self.now(), 5, None);
+            // A sweep that is broken off is simply done again: it only announces.
+            let Some(result) = shutdown.run_until_cancelled(self.sweep(&account, None, &|_| {})).await else {
+                return;
+            };
+            failures = if result.is_ok() { 0 } else { failures + 1 };
+            if let Err(error) = &result {
+                tracing::warn!(error = error.chain(), account = %id, failures, "a sweep failed; it is tried again");
+                not_before = pace.retry_at(self.now(), failures + 4, None);
             }
+            if let Err(error) = self.tell_of_sweeps(&account, failures, result.err()).await {
+                tracing::warn!(%error, account = %id, "cannot record how the sweeps go");
+            }
+        }
+    }
+
+    /// A person is told when sweeps keep failing, and the task is settled by one that ends well.
+    async fn tell_of_sweeps(
+        &self,
+        account: &EngineAccount,
+        failures: u32,
+        error: Option<Error>,
+    ) -> Result<(), StoreError> {
+        let id = &account.access.account;
+        let mut news = self.news(account, SweepId::make(self.now(), &*self.entropy), Vec::new());
+        match error {
+            None => news.close_tasks.push(TaskDraft::account_key(TaskKind::SweepFailed, id)),
+            Some(error) if failures >= SWEEP_FAILURES_TOLD => news.open_tasks.push(TaskDraft::for_account(
+                TaskKind::SweepFailed,
+                id,
+                format!("Sweeps of this account fail, so what no callback announces is not found: {}", error.chain()),
+                "Run `aftersign check`; mend the access or the base_url. The task closes when a sweep ends well.",
+            )),
+            Some(_) => return Ok(()),
+        }
+        self.store.announce(vec![news], self.now(), self.pace()).await
+    }
+
+    fn news(&self, account: &EngineAccount, sweep: SweepId, notifications: Vec<Notification>) -> News {
+        News {
+            source: NewsSource::Sweep(sweep),
+            account: account.access.account.clone(),
+            platform: account.platform.name().into(),
+            notifications,
+            open_tasks: Vec::new(),
+            close_tasks: Vec::new(),
         }
     }
 
@@ -99,7 +143,8 @@ impl Engine {
         let started_at = self.now();
         let last = self.store.last_finished(&account.access.account).await.map_err(stored)?;
         let back = |from: Timestamp, span| from.checked_sub(span).unwrap_or(Timestamp::MIN);
-        let since = since.unwrap_or_else(|| match last {
+        let seamless = last.as_ref().map(|last| last.until);
+        let since = since.unwrap_or_else(|| match &last {
             Some(last) => back(last.until, SWEEP_OVERLAP),
             None => back(started_at, FIRST_SWEEP_BACK),
         });
@@ -110,7 +155,8 @@ impl Engine {
             id,
             account: report.account.clone(),
             since,
-            until: started_at,
+            // A look at recent times only leaves a hole before it, where the next sweep must go on.
+            until: seamless.filter(|until| *until < since).unwrap_or(started_at),
             started_at,
             finished_at: result.is_ok().then(|| self.now()),
             seen: report.seen,
@@ -230,13 +276,7 @@ impl Engine {
         if notifications.is_empty() {
             return Ok(());
         }
-        let news = News {
-            source: NewsSource::Sweep(sweep),
-            account: account.access.account.clone(),
-            platform: account.platform.name().into(),
-            notifications,
-            open_tasks: Vec::new(),
-        };
+        let news = self.news(account, sweep, notifications);
         self.store.announce(vec![news], self.now(), self.pace()).await
     }
 }

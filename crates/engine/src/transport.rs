@@ -23,7 +23,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::Semaphore;
 
 use crate::limits::{
-    ARTIFACT_BYTES_MAX, CONNECT_TIMEOUT, EDGE_BYTES, EXCHANGE_BODY_BYTES_MAX, EXCHANGE_TIMEOUT, READ_TIMEOUT,
+    ARTIFACT_BYTES_MAX, CONNECT_TIMEOUT, DOWNLOAD_TIMEOUT, EDGE_BYTES, EXCHANGE_BODY_BYTES_MAX, EXCHANGE_TIMEOUT, READ_TIMEOUT,
     REFUSAL_BODY_BYTES_MAX,
 };
 use crate::staging;
@@ -129,16 +129,20 @@ impl Transport for HttpTransport {
         let lane = self.lane(account)?;
         lane.downloads.until_ready().await;
         let _permit = lane.at_once.acquire().await.map_err(|_| closed())?;
-        let response = self.send(request).await?;
-        if !response.status().is_success() {
-            return Ok(Download::Refused(read_bounded(response, REFUSAL_BODY_BYTES_MAX).await?));
-        }
-        let staged = stream(response, into).await;
+        let download = async {
+            let response = self.send(request).await?;
+            if response.status().is_success() {
+                return stream(response, into).await.map(Download::Staged);
+            }
+            read_bounded(response, REFUSAL_BODY_BYTES_MAX).await.map(Download::Refused)
+        };
+        let staged =
+            tokio::time::timeout(DOWNLOAD_TIMEOUT, download).await.unwrap_or_else(|_| Err(timed_out()));
         if staged.is_err() {
             // What is left of a broken download is of no use; a failure to remove it is overwritten later.
             let _ = tokio::fs::remove_file(into).await;
         }
-        staged.map(Download::Staged)
+        staged
     }
 }
 

@@ -4,12 +4,14 @@
 //! runs until it has to wait; every step is recorded durably before the next begins, under a lease that is
 //! renewed meanwhile. Whoever loses the lease stops without a word: somebody else goes on.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use aftersign_core::Timestamp;
+use aftersign_core::{Error, ErrorKind, Remedy, Timestamp};
 use aftersign_core::ids::AccountId;
 use aftersign_core::transfer::{Change, Outcome, Phase, Step, Transfer};
 use aftersign_store::{Attempt, Claimed, Lease, StoreError};
+use futures_util::FutureExt;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -87,7 +89,7 @@ impl Engine {
         let Claimed { mut transfer, mut lease } = claimed;
         let id = transfer.id;
         loop {
-            let step = transfer.next(self.now(), &self.pace());
+            let step = transfer.next(self.now());
             let result = match step {
                 Step::Wait(_) => self.let_go(&lease, transfer).await.map(|_| None),
                 _ if shutdown.is_cancelled() => self.let_go(&lease, transfer).await.map(|_| None),
@@ -124,7 +126,8 @@ impl Engine {
         if matches!(step, Step::Dispose(_)) && transfer.disposal_asked_at.is_none() {
             // Whoever comes after a crash must know that "not found" can be our own doing.
             transfer.disposal_asked_at = Some(self.now());
-            transfer = self.store.record(lease, transfer, Change::default(), None, true, self.now()).await?;
+            // What woke the transfer meanwhile may have something against it: decide again.
+            return self.store.record(lease, transfer, Change::default(), None, true, self.now()).await;
         }
         let started_at = self.now();
         let outcome = self.perform_under_lease(account, lease, &transfer, &step).await?;
@@ -145,10 +148,11 @@ impl Engine {
         transfer: &Transfer,
         step: &Step,
     ) -> Result<Outcome, StoreError> {
-        let mut performing = std::pin::pin!(self.perform(account, transfer, step));
+        let performing = AssertUnwindSafe(self.perform(account, transfer, step)).catch_unwind();
+        let mut performing = std::pin::pin!(performing);
         loop {
             tokio::select! {
-                outcome = &mut performing => return Ok(outcome),
+                outcome = &mut performing => return Ok(outcome.unwrap_or_else(|_| broke_off(step))),
                 () = tokio::time::sleep(LEASE_RENEW_EVERY) => {
                     let until = self.now().checked_add(LEASE).unwrap_or(Timestamp::MAX);
                     *lease = self.store.renew(lease, until).await?;
@@ -189,7 +193,7 @@ impl Engine {
             subject,
             started_at,
             duration_ms,
-            error: failure.map(aftersign_core::Error::chain),
+            error: failure.map(Error::chain),
         }
     }
 
@@ -211,6 +215,12 @@ impl Engine {
             }
         }
     }
+}
+
+/// A step that panics would do so again and again: a person must look.
+fn broke_off(step: &Step) -> Outcome {
+    let what = format!("the step `{}` broke off; the log says where", step.as_str());
+    Outcome::Failed(Error::new(ErrorKind::Misconfigured, Remedy::AskPerson, "step", what))
 }
 
 fn subject(transfer: &Transfer, step: &Step) -> String {

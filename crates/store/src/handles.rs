@@ -144,6 +144,8 @@ pub struct News {
     pub notifications: Vec<Notification>,
     /// Tasks to open with it.
     pub open_tasks: Vec<TaskDraft>,
+    /// Keys of tasks that it settles.
+    pub close_tasks: Vec<String>,
 }
 
 /// The one door by which callbacks, sweeps and replays reach envelopes.
@@ -153,7 +155,8 @@ pub trait Projection: Send + Sync {
     async fn unprojected(&self, limit: usize) -> Result<Vec<StoredCallback>, StoreError>;
     /// Takes news in, in one commit: envelopes ([`Known::announce`]), timeline, a transfer per envelope with its
     /// wake ([`aftersign_core::transfer::Wake::of`]), tasks, journal ([`Action::EnvelopeSeen`] for a first).
-    /// Twice has the effect of once, but for the timeline's line of a sweep.
+    /// Twice has the effect of once, but for the timeline's line of a sweep. A sweep that merely looks
+    /// ([`aftersign_core::callback::NotificationKind::Informed`]) leaves no line.
     async fn announce(&self, news: Vec<News>, now: Timestamp, pace: Pace) -> Result<(), StoreError>;
     /// Hands a callback to the projector again. `false` if there is none of that id or it is quarantined
     /// for good (its envelope cannot be told).

@@ -4,8 +4,9 @@ use std::io::Write;
 
 use aftersign_core::ids::{AccountId, EnvelopeId, TransferId};
 use aftersign_core::seams::Clock;
-use aftersign_core::transfer::Transfer;
-use aftersign_store::{Attempt, Store, TransferFilter};
+use aftersign_core::transfer::{Phase, Transfer};
+use aftersign_store::limits::PAGE_ROWS_MAX;
+use aftersign_store::{Attempt, PageRequest, Store, TransferFilter};
 
 use super::{ACTOR, envelopes, facts, page, unknown};
 use crate::cli::TransfersCommand;
@@ -41,7 +42,12 @@ pub(super) async fn run(
             show(&transfer, out)?;
             envelopes::write_attempts(&attempts, out)
         }
-        TransfersCommand::Redrive { ids } => {
+        TransfersCommand::Redrive { dead_letters: true, account, .. } => {
+            let count = redrive_dead_letters(store, account.map(AccountId::new)).await?;
+            writeln!(out, "{count} dead letters will be tried again")?;
+            Ok(())
+        }
+        TransfersCommand::Redrive { ids, .. } => {
             for id in ids {
                 let (transfer, _) = find(store, &id).await?;
                 if !store.redrive(transfer.id, ACTOR, SystemClock.now()).await? {
@@ -58,6 +64,22 @@ pub(super) async fn run(
             }
             writeln!(out, "transfer {} is closed", transfer.id)?;
             Ok(())
+        }
+    }
+}
+
+async fn redrive_dead_letters(store: &dyn Store, account: Option<AccountId>) -> anyhow::Result<u64> {
+    let filter = TransferFilter { account, phase: Some(Phase::DeadLetter) };
+    let mut page = PageRequest { cursor: None, limit: PAGE_ROWS_MAX };
+    let mut count = 0;
+    loop {
+        let found = store.transfers(&filter, &page).await?;
+        for transfer in found.rows {
+            count += u64::from(store.redrive(transfer.id, ACTOR, SystemClock.now()).await?);
+        }
+        match found.next_cursor {
+            Some(next) => page.cursor = Some(next),
+            None => return Ok(count),
         }
     }
 }

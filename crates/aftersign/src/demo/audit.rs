@@ -41,7 +41,9 @@ pub(super) struct Verdict {
     pub(super) lost: u64,
     /// Files beyond the first with the same artifact's bytes.
     pub(super) duplicates: u64,
-    /// Removals by us of what was not archived or not final.
+    /// Files that are neither an artifact of their envelope nor our or the platform's record of it.
+    pub(super) strays: u64,
+    /// Removals by us of what was not archived or not completed.
     pub(super) premature_disposals: u64,
     /// Artifacts of the ledger whose bytes were found.
     pub(super) delivered: u64,
@@ -88,39 +90,59 @@ impl Archive {
 
     /// Judges the whole archive.
     pub(super) fn judge(&self, ledger: &Ledger) -> Verdict {
+        let everything = files(&self.root);
         let mut copies: HashMap<String, u64> = HashMap::new();
-        let mut listed: HashSet<String> = HashSet::new();
-        for file in files(&self.root) {
-            if file.file_name().is_some_and(|name| name.to_string_lossy().starts_with("metadata.")) {
-                listed.extend(listed_digests(&file));
-            }
-            if let Some(hash) = self.hash(&file) {
-                *copies.entry(hash).or_default() += 1;
-            }
+        for hash in everything.iter().filter_map(|file| self.hash(file)) {
+            *copies.entry(hash).or_default() += 1;
         }
         let mut verdict = Verdict::default();
+        let mut accounted = 0;
         for envelope in &ledger.envelopes {
             if is_due(envelope) && (envelope.artifacts.is_empty() || self.missing(envelope) > 0) {
                 verdict.lost += 1;
             }
             if let Some(deletion) = &envelope.deleted
                 && deletion.by == DeletedBy::Client
-                && (deletion.missing_at_disposal > 0
-                    || !(deletion.was_complete || envelope.outcome == Outcome::Declined))
+                && (deletion.missing_at_disposal > 0 || !deletion.was_complete)
             {
                 verdict.premature_disposals += 1;
             }
             for artifact in &envelope.artifacts {
-                let found = copies.get(&artifact.sha256).copied().unwrap_or(0);
-                verdict.duplicates += found.saturating_sub(1);
-                if found > 0 {
-                    verdict.delivered += 1;
-                    verdict.bytes += artifact.bytes;
-                    verdict.verified += u64::from(listed.contains(&artifact.sha256));
-                }
+                verdict.duplicates += copies.get(&artifact.sha256).copied().unwrap_or(0).saturating_sub(1);
+            }
+            for folder in self.folders(envelope) {
+                accounted += files(&folder).len();
+                self.judge_folder(envelope, &folder, &mut verdict);
             }
         }
+        // What lies in no envelope's folder has no business in the archive.
+        verdict.strays += u64::try_from(everything.len().saturating_sub(accounted)).unwrap_or(u64::MAX);
         verdict
+    }
+
+    fn judge_folder(&self, envelope: &EnvelopeRecord, folder: &Path, verdict: &mut Verdict) {
+        let found = files(folder);
+        let is_manifest = |file: &Path| {
+            file.file_name().is_some_and(|name| {
+                let name = name.to_string_lossy();
+                name == "metadata.json" || (name.starts_with("metadata.v") && name.ends_with(".json"))
+            })
+        };
+        let (manifests, others): (Vec<_>, Vec<_>) = found.iter().partition(|file| is_manifest(file));
+        let listed: Vec<Listed> = manifests.iter().flat_map(|file| listed(file)).collect();
+        for hash in others.iter().filter_map(|file| self.hash(file)) {
+            let artifact = envelope.artifacts.iter().find(|artifact| artifact.sha256 == hash);
+            let entry = listed.iter().find(|entry| entry.sha256 == hash);
+            match (artifact, entry) {
+                (Some(artifact), entry) => {
+                    verdict.delivered += 1;
+                    verdict.bytes += artifact.bytes;
+                    verdict.verified += u64::from(entry.is_some_and(|entry| entry.bytes == artifact.bytes));
+                }
+                (None, Some(entry)) if entry.kind == "platform_record" => {}
+                (None, _) => verdict.strays += 1,
+            }
+        }
     }
 
     /// The envelope's folders: `{platform}/{account}/{year}/{month}/{envelope_id}`, as the demo's rule has it.
@@ -173,9 +195,24 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-fn listed_digests(manifest: &Path) -> Vec<String> {
+/// What a `metadata.json` says of one artifact.
+struct Listed {
+    sha256: String,
+    bytes: u64,
+    kind: String,
+}
+
+fn listed(manifest: &Path) -> Vec<Listed> {
     let text = std::fs::read_to_string(manifest).unwrap_or_default();
     let value: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
     let artifacts = value["artifacts"].as_array().map_or(&[][..], Vec::as_slice);
-    artifacts.iter().filter_map(|artifact| artifact["sha256"].as_str().map(str::to_owned)).collect()
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    artifacts
+        .iter()
+        .map(|artifact| Listed {
+            sha256: text(&artifact["sha256"]),
+            bytes: artifact["bytes"].as_u64().unwrap_or_default(),
+            kind: text(&artifact["kind"]),
+        })
+        .collect()
 }

@@ -92,27 +92,36 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<bool> {
     let killer = args.kill_every.map(|every| server.kill_every(Duration::from_millis(every)));
     let mut display = Display::new(&args, &stage);
     let settled = tokio::select! {
-        settled = settle(&sandbox, &archive, &mut display, killer.as_ref()) => settled,
-        () = interrupted() => false,
+        settled = settle(&sandbox, &archive, &mut display, killer.as_ref()) => Some(settled),
+        () = interrupted() => None,
     };
-    if let Some(killer) = killer {
-        killer.stop().await;
-    }
+    let kills = match killer {
+        Some(killer) => Some(killer.stop().await),
+        None => None,
+    };
     display.finish();
+    // The last word is spoken when nobody can add to the archive or take from the platform any more.
+    let server = if args.once || settled.is_none() {
+        server.stop().await;
+        None
+    } else {
+        Some(server)
+    };
     let counts = stage.counts().await?;
     let ledger = sandbox.ledger();
     stage.write_ledger(&ledger)?;
-    let report = Report::new(&args, &ledger, &archive, &counts, began.elapsed());
+    let settled = settled.unwrap_or(false);
+    let report = Report::new(&args, &ledger, &archive, &counts, kills, began.elapsed());
     if args.json {
         println!("{}", report.json());
     } else {
         println!("{}", report.text(&stage, settled));
     }
-    if !args.once {
+    if let Some(server) = server {
         println!("\nStill serving. Ctrl-C ends the demo.");
         interrupted().await;
+        server.stop().await;
     }
-    server.stop().await;
     sandbox.stop().await;
     Ok(settled && report.is_clean())
 }

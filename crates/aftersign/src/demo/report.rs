@@ -17,6 +17,7 @@ pub(super) struct Report {
     ledger: Ledger,
     verdict: Verdict,
     counts: Counts,
+    kills: Option<u64>,
     elapsed: Duration,
 }
 
@@ -37,6 +38,7 @@ impl Report {
         ledger: &Ledger,
         archive: &Archive,
         counts: &Counts,
+        kills: Option<u64>,
         elapsed: Duration,
     ) -> Self {
         let count = |matches: &dyn Fn(&EnvelopeRecord) -> bool| {
@@ -61,14 +63,16 @@ impl Report {
             verdict: archive.judge(ledger),
             ledger: ledger.clone(),
             counts: *counts,
+            kills,
             elapsed,
         }
     }
 
     /// Whether the judge found nothing.
     pub(super) fn is_clean(&self) -> bool {
-        let Verdict { lost, duplicates, premature_disposals, .. } = self.verdict;
-        lost == 0 && duplicates == 0 && premature_disposals == 0
+        let Verdict { lost, duplicates, premature_disposals, strays, delivered, verified, .. } = self.verdict;
+        let killed_as_asked = self.kills != Some(0);
+        [lost, duplicates, premature_disposals, strays, delivered - verified] == [0; 5] && killed_as_asked
     }
 
     /// One JSON object on one line.
@@ -103,7 +107,9 @@ impl Report {
             "lost": verdict.lost,
             "duplicates": verdict.duplicates,
             "premature_disposals": verdict.premature_disposals,
+            "strays": verdict.strays,
             "dead_letters": self.counts.dead_letters,
+            "kills": self.kills.unwrap_or(0),
             "seconds": (self.elapsed.as_secs_f64() * 10.0).round() / 10.0,
         })
         .to_string()
@@ -121,8 +127,8 @@ impl Report {
              {gaps} envelopes were found by a sweep, {archived} archived, {disposed} removed at the platform \
              afterwards.\n\
              {delivered} artifacts ({mib:.1} MiB) lie in the archive, {verified} of them listed with the right \
-             digest.\n\n  lost {lost}   duplicates {duplicates}   premature disposals {premature}   dead letters \
-             {dead}   in {seconds:.1} s\n",
+             digest.\n\n  lost {lost}   duplicates {duplicates}   premature disposals {premature}   strays {strays}   dead \
+             letters {dead}   in {seconds:.1} s\n",
             created = e.created,
             completed = e.completed,
             declined = e.declined,
@@ -142,6 +148,7 @@ impl Report {
             lost = v.lost,
             duplicates = v.duplicates,
             premature = v.premature_disposals,
+            strays = v.strays,
             dead = self.counts.dead_letters,
             seconds = self.elapsed.as_secs_f64(),
         );

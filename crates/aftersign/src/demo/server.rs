@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -11,6 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use super::stage::Stage;
 
@@ -47,6 +47,8 @@ impl Launch {
             .stdout(log.try_clone()?)
             .stderr(log)
             .kill_on_drop(true)
+            // A group of its own: Ctrl-C at the terminal is for the demo, which then stops the server.
+            .process_group(0)
             .spawn()
             .with_context(|| format!("cannot start {}", self.program.display()))
     }
@@ -82,23 +84,21 @@ impl Server {
 
     /// Kills it every so often, for real, and starts it again at once.
     pub(super) fn kill_every(&self, every: Duration) -> Killer {
-        let stopped = Arc::new(AtomicBool::new(false));
-        let (child, launch, stop) = (Arc::clone(&self.child), Arc::clone(&self.launch), Arc::clone(&stopped));
+        let rest = CancellationToken::new();
+        let (child, launch, stop) = (Arc::clone(&self.child), Arc::clone(&self.launch), rest.clone());
         let task = tokio::spawn(async move {
-            while !stop.load(Ordering::Relaxed) {
-                tokio::time::sleep(every).await;
-                if stop.load(Ordering::Relaxed) {
-                    return Ok(());
-                }
+            let mut kills = 0;
+            while stop.run_until_cancelled(tokio::time::sleep(every)).await.is_some() {
                 let mut slot = child.lock().await;
                 if let Some(mut running) = slot.take() {
                     running.kill().await?;
+                    kills += 1;
                 }
                 *slot = Some(launch.spawn()?);
             }
-            Ok(())
+            Ok(kills)
         });
-        Killer { stopped, task }
+        Killer { rest, task }
     }
 
     /// Asks it to end, and makes it end when it does not.
@@ -119,25 +119,26 @@ impl Server {
 
 /// Who kills the server.
 pub(super) struct Killer {
-    stopped: Arc<AtomicBool>,
-    task: JoinHandle<anyhow::Result<()>>,
+    rest: CancellationToken,
+    task: JoinHandle<anyhow::Result<u64>>,
 }
 
 impl Killer {
     /// No more killing; the server that runs goes on.
     pub(super) fn rest(&self) {
-        self.stopped.store(true, Ordering::Relaxed);
+        self.rest.cancel();
     }
 
-    /// No more killing, and nothing half done.
-    pub(super) async fn stop(self) {
+    /// No more killing, and nothing half done. Gives how often it was killed.
+    pub(super) async fn stop(self) -> u64 {
         self.rest();
         match self.task.await {
-            Ok(Ok(())) => {}
+            Ok(Ok(kills)) => return kills,
             Ok(Err(error)) => {
                 tracing::error!(error = format!("{error:#}"), "the server could not be restarted")
             }
             Err(error) => tracing::error!(%error, "the killer broke off"),
         }
+        0
     }
 }

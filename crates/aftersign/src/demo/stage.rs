@@ -201,8 +201,14 @@ fn random<const N: usize>() -> [u8; N] {
     bytes
 }
 
-/// An address on loopback that is free now; the server keeps it over restarts.
+/// An address on loopback that is free now; the server keeps it over restarts. Below the range from which the
+/// system gives ports to outgoing connections, so that none of them takes it while the server is down.
 fn free_address() -> anyhow::Result<String> {
-    let listener = TcpListener::bind("127.0.0.1:0").context("cannot find a free port on loopback")?;
-    Ok(listener.local_addr()?.to_string())
+    for _ in 0..200 {
+        let port = 20_000 + u16::from_le_bytes(random::<2>()) % 10_000;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return Ok(format!("127.0.0.1:{port}"));
+        }
+    }
+    bail!("cannot find a free port on loopback between 20000 and 30000")
 }

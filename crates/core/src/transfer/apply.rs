@@ -12,7 +12,7 @@ use crate::ids::DestinationId;
 use crate::journal::Action;
 use crate::limits::{
     ACCESS_PROBE_EVERY, ARTIFACTS_MAX, NOT_FOUND_TRIES_MAX, PARK_LONGEST, RETRY_ATTEMPTS_MAX,
-    VERIFICATION_FAILURES_MAX,
+    RETRY_ATTEMPTS_STORAGE_MAX, VERIFICATION_FAILURES_MAX,
 };
 use crate::platform::Disposal;
 use crate::rule::Plan;
@@ -30,7 +30,14 @@ impl Transfer {
             self.fail(&error, now, pace, &mut change);
             return change;
         }
-        if self.parked.is_some_and(|parked| parked.reason == ParkReason::AccessNeeded) {
+        let from_platform = !matches!(
+            outcome,
+            Outcome::Delivered(..)
+                | Outcome::Verified(..)
+                | Outcome::Composed(..)
+                | Outcome::StagedFileGone(_)
+        );
+        if from_platform && self.parked.is_some_and(|parked| parked.reason == ParkReason::AccessNeeded) {
             self.parked = None;
             change.access_works = true;
             change.close_tasks.push(TaskDraft::account_key(TaskKind::AccessRefused, &self.account));
@@ -42,8 +49,8 @@ impl Transfer {
             Outcome::Gone(announced) => self.deleted(announced, now, &mut change),
             Outcome::NotFound(announced) => self.not_found(announced, now, pace, &mut change),
             Outcome::Listed(artifacts) => self.listed(artifacts, now, pace, &mut change),
-            Outcome::Staged(index, digest, bytes) => self.staged(index, digest, bytes, now),
-            Outcome::StagedFileGone(index) => self.staged_file_gone(index),
+            Outcome::Staged(index, digest, bytes, began) => self.staged(index, digest, bytes, began),
+            Outcome::StagedFileGone(index) => self.staged_file_gone(index, now, pace, &mut change),
             Outcome::Delivered(index, destination, receipt) => {
                 self.delivered(index, &destination, receipt, now, pace, &mut change);
             }
@@ -67,20 +74,25 @@ impl Transfer {
         change: &mut Change,
     ) {
         let status = envelope.status;
-        let is_news = self.envelope.as_ref().is_none_or(|known| known.status != status);
-        if is_news {
+        let changed = self.envelope.as_ref().is_none_or(|known| known.status != status);
+        if changed {
             change.journal.push((Action::StatusConfirmed, status.as_str().into()));
+        }
+        if self.envelope.is_none() {
+            change.close_tasks.push(self.task_key(TaskKind::NotVisible));
         }
         change.answer = Some(envelope.clone());
         self.envelope = Some(envelope);
         self.confirmed_at = Some(now);
-        self.not_found = 0;
-        if self.phase == Phase::Archived {
-            if !status.is_final() {
-                let what = format!("the platform says {} after we archived it as final", status.as_str());
-                self.dead_letter(what, change);
-            }
-        } else if !status.is_final() {
+        if self.archived_at.is_some() && !changed && !self.refresh_wanted {
+            return self.await_disposal(now, pace);
+        }
+        if changed && self.archived_at.take().is_some() {
+            // It was archived in an earlier form (expired, then restarted): this one is fetched anew.
+            self.refresh_wanted = true;
+            self.plan = None;
+        }
+        if !status.is_final() {
             self.not_final(now, pace);
         } else if let Some(plan) = plan {
             self.parked = None;
@@ -91,8 +103,21 @@ impl Transfer {
         }
     }
 
+    /// Everything is archived: disposal is due when the plan says so, or never.
+    fn await_disposal(&mut self, now: Timestamp, pace: &Pace) {
+        self.phase = Phase::Archived;
+        let delay = self.plan.as_ref().and_then(|plan| plan.dispose.delay());
+        let archived_at = self.archived_at.unwrap_or(now);
+        self.due_at = delay.map(|delay| pace.after(archived_at, delay).max(now));
+    }
+
+    fn task_key(&self, kind: TaskKind) -> String {
+        TaskDraft::envelope_key(kind, &self.account, &self.envelope_id)
+    }
+
     /// Not final: early callbacks precede the status, so look again for a while if one announced an end.
     fn not_final(&mut self, now: Timestamp, pace: &Pace) {
+        self.not_found = 0;
         let announced = self.final_announced_at.is_some_and(|at| pace.after(at, PARK_LONGEST) > now);
         if announced {
             self.phase = Phase::Ask;
@@ -128,6 +153,7 @@ impl Transfer {
             let ours = self.disposal_asked_at.is_some();
             self.end_disposed(if ours { "removed" } else { "removed by somebody else" }, now, change);
         } else if harmless {
+            change.close_tasks.push(self.task_key(TaskKind::DeletedBeforeArchived));
             self.close("deleted at the platform; there was nothing to archive".into());
         } else {
             self.lost(change);
@@ -157,8 +183,8 @@ impl Transfer {
             change.gone = true;
             self.end_disposed("removed", now, change);
         } else if self.not_found < NOT_FOUND_TRIES_MAX {
-            self.due_at = Some(pace.retry_at(now, self.not_found, None));
-        } else if self.envelope.is_some() {
+            self.due_at = Some(pace.park_until(now, self.not_found));
+        } else if self.envelope.is_some() || announced == EnvelopeStatus::Cancelled {
             self.deleted(announced, now, change);
         } else {
             let what = "Nothing of that id is visible with this account's access: it never existed, was \
@@ -201,6 +227,7 @@ impl Transfer {
             }
         }
         self.listed_at.get_or_insert(now);
+        self.forget_unlisted(&artifacts);
         let known = std::mem::take(&mut self.items);
         let mut taken = vec![MANIFEST_FILE_NAME.to_string()];
         taken.extend(known.iter().map(|item| item.file_name.clone()));
@@ -225,6 +252,23 @@ impl Transfer {
         self.phase = Phase::Carry;
     }
 
+    /// What the platform lists no more and no destination has cannot be fetched any more. The others move up,
+    /// away from their place in staging, so what is not delivered yet is fetched anew.
+    fn forget_unlisted(&mut self, listed: &[ArtifactRef]) {
+        let before = self.items.len();
+        self.items.retain(|item| {
+            item.artifact.kind == ArtifactKind::Manifest
+                || listed.iter().any(|artifact| artifact.id == item.artifact.id)
+                || item.deliveries.iter().any(|delivery| delivery.receipt.is_some())
+        });
+        if self.items.len() < before {
+            for item in self.items.iter_mut().filter(|item| !item.is_verified()) {
+                item.staged = None;
+                item.deliveries.clear();
+            }
+        }
+    }
+
     /// Every item owes a delivery to every destination of the plan.
     fn complete_deliveries(&mut self) {
         let destinations = self.plan.as_ref().map_or(&[][..], |plan| &plan.deliver_to);
@@ -243,12 +287,22 @@ impl Transfer {
 
     fn staged(&mut self, index: usize, digest: Digest, bytes: u64, at: Timestamp) {
         self.parked = None;
+        self.not_found = 0;
         if let Some(item) = self.items.get_mut(index) {
             item.staged = Some(Staged { digest, bytes, at });
         }
     }
 
-    fn staged_file_gone(&mut self, index: usize) {
+    /// Once is a crash or a tidy operator; again and again is a staging disk that cannot be trusted.
+    fn staged_file_gone(&mut self, index: usize, now: Timestamp, pace: &Pace, change: &mut Change) {
+        self.verification_failures += 1;
+        if self.verification_failures >= VERIFICATION_FAILURES_MAX {
+            let what = "the staging folder does not keep what is written to it";
+            return self.dead_letter(what.into(), change);
+        }
+        if self.verification_failures > 1 {
+            self.due_at = Some(pace.retry_at(now, self.verification_failures, None));
+        }
         if let Some(item) = self.items.get_mut(index) {
             item.staged = None;
             item.deliveries.clear();
@@ -365,7 +419,6 @@ impl Transfer {
         if self.phase != Phase::Carry || !has_manifest || !self.items.iter().all(Item::is_verified) {
             return;
         }
-        self.phase = Phase::Archived;
         self.note = None;
         self.verification_failures = 0;
         let first = self.archived_at.is_none();
@@ -373,14 +426,10 @@ impl Transfer {
         if first {
             let files = self.items.len();
             change.journal.push((Action::EnvelopeArchived, format!("{files} files archived and verified")));
-            change.close_tasks.extend(
-                [TaskKind::DeadLetter, TaskKind::NotVisible]
-                    .map(|kind| TaskDraft::envelope_key(kind, &self.account, &self.envelope_id)),
-            );
+            let settled = [TaskKind::DeadLetter, TaskKind::DeletedBeforeArchived];
+            change.close_tasks.extend(settled.map(|kind| self.task_key(kind)));
         }
-        let delay = self.plan.as_ref().and_then(|plan| plan.dispose.delay());
-        let archived_at = self.archived_at.unwrap_or(now);
-        self.due_at = delay.map(|delay| pace.after(archived_at, delay).max(now));
+        self.await_disposal(now, pace);
         if self.refresh_wanted {
             self.phase = Phase::Ask;
             self.due_at = Some(now);
@@ -425,6 +474,7 @@ impl Transfer {
     fn close(&mut self, note: String) {
         self.phase = Phase::Closed;
         self.due_at = None;
+        self.failures = 0;
         self.parked = None;
         self.note = Some(note);
     }
@@ -432,8 +482,20 @@ impl Transfer {
     fn fail(&mut self, error: &Error, now: Timestamp, pace: &Pace, change: &mut Change) {
         let what = error.chain();
         self.note = Some(what.clone());
+        let is_gone = error.kind() == ErrorKind::NotFound && matches!(self.phase, Phase::List | Phase::Carry);
+        if is_gone && self.not_found < NOT_FOUND_TRIES_MAX {
+            // Its files are gone: perhaps all of it is, which only the envelope itself can tell.
+            self.not_found += 1;
+            self.phase = Phase::Ask;
+            self.due_at = Some(pace.park_until(now, self.not_found));
+            return;
+        }
         match error.remedy() {
-            Remedy::Retry(not_before) => self.retry(what, not_before, now, pace, change),
+            Remedy::Retry(not_before) => {
+                let local = error.kind() == ErrorKind::Storage;
+                let most = if local { RETRY_ATTEMPTS_STORAGE_MAX } else { RETRY_ATTEMPTS_MAX };
+                self.retry(what, not_before, most, now, pace, change);
+            }
             Remedy::Park => {
                 self.park(ParkReason::NotReadyYet, now, pace);
                 if self.parked.is_some_and(|parked| pace.after(parked.since, PARK_LONGEST) <= now) {
@@ -459,12 +521,13 @@ impl Transfer {
         &mut self,
         what: String,
         not_before: Option<NotBefore>,
+        most: u32,
         now: Timestamp,
         pace: &Pace,
         change: &mut Change,
     ) {
         self.failures += 1;
-        if self.failures >= RETRY_ATTEMPTS_MAX {
+        if self.failures >= most {
             return self.dead_letter(format!("{what}; gave up after {} attempts", self.failures), change);
         }
         self.due_at = Some(pace.retry_at(now, self.failures, not_before));

@@ -19,7 +19,9 @@ use crate::envelope::{Envelope, EnvelopeStatus};
 use crate::error::Error;
 use crate::ids::{AccountId, DestinationId, EnvelopeId, TransferId};
 use crate::journal::Action;
-use crate::limits::{CONFIRMATION_FRESH, REFRESH_AFTER, VERIFICATION_FRESH};
+use crate::limits::{
+    ANNOUNCEMENT_CLOCK_ALLOWANCE, CONFIRMATION_FRESH, NOT_FOUND_TRIES_MAX, REFRESH_AFTER, VERIFICATION_FRESH,
+};
 use crate::platform::Disposal;
 use crate::proof::TransferProof;
 use crate::rule::Plan;
@@ -135,7 +137,7 @@ pub struct Staged {
     pub digest: Digest,
     /// Their number.
     pub bytes: u64,
-    /// When the download ended.
+    /// When the download began: what the platform announces later than that is newer.
     pub at: Timestamp,
 }
 
@@ -265,8 +267,8 @@ pub enum Outcome {
     NotFound(EnvelopeStatus),
     /// The artifacts.
     Listed(Vec<ArtifactRef>),
-    /// An item lies in staging.
-    Staged(usize, Digest, u64),
+    /// An item lies in staging; its download began at the given time.
+    Staged(usize, Digest, u64, Timestamp),
     /// An item's staged file is no longer there or no longer right.
     StagedFileGone(usize),
     /// A destination took an item.
@@ -359,7 +361,7 @@ impl Transfer {
     }
 
     /// The step that is due at `now`.
-    pub fn next(&self, now: Timestamp, pace: &Pace) -> Step {
+    pub fn next(&self, now: Timestamp) -> Step {
         match self.due_at {
             None => return Step::Wait(None),
             Some(due) if due > now => return Step::Wait(Some(due)),
@@ -369,7 +371,7 @@ impl Transfer {
             Phase::Ask | Phase::Watch | Phase::Closed => Step::Ask,
             Phase::List => Step::List,
             Phase::Carry => self.next_of_carry(),
-            Phase::Archived => self.next_of_disposal(now, pace),
+            Phase::Archived => self.next_of_disposal(now),
             Phase::Disposed | Phase::Lost | Phase::DeadLetter | Phase::Resolved => Step::Wait(None),
         }
     }
@@ -391,19 +393,20 @@ impl Transfer {
         Step::Compose
     }
 
-    fn next_of_disposal(&self, now: Timestamp, pace: &Pace) -> Step {
-        let is_fresh = |at: Option<Timestamp>, span| at.is_some_and(|at| pace.after(at, span) > now);
+    fn next_of_disposal(&self, now: Timestamp) -> Step {
+        if self.refresh_wanted {
+            return Step::Ask;
+        }
+        // Real ages on purpose: they guard, they do not wait, and a rehearsal's pace must not wear them down.
+        let is_fresh = |at: Option<Timestamp>, span| at.is_some_and(|at| Pace::real(0).after(at, span) > now);
         for (index, item) in self.items.iter().enumerate() {
             for delivery in &item.deliveries {
-                // Real age on purpose: a rehearsal's pace would ask for a new check with every step.
-                let fresh =
-                    Pace::real(0).after(delivery.verified_at.unwrap_or(Timestamp::MIN), VERIFICATION_FRESH);
-                if fresh <= now {
+                if !is_fresh(delivery.verified_at, VERIFICATION_FRESH) {
                     return Step::Verify(index, delivery.destination.clone());
                 }
             }
         }
-        if !is_fresh(self.confirmed_at, CONFIRMATION_FRESH) && self.confirmed_at != Some(now) {
+        if !is_fresh(self.confirmed_at, CONFIRMATION_FRESH) {
             return Step::Ask;
         }
         match TransferProof::of(self) {
@@ -417,36 +420,55 @@ impl Transfer {
         self.items.iter().filter(|item| item.artifact.kind != ArtifactKind::Manifest).count()
     }
 
-    /// Takes a wake in. Back-offs, parked access and ends are not disturbed.
+    /// Takes a wake in. Back-offs, parked access and ends that are certain are not disturbed.
     pub fn wake(&mut self, wake: &Wake) {
-        if wake.final_announced && self.final_announced_at.is_none() {
-            self.final_announced_at = Some(wake.at);
+        if wake.final_announced {
+            self.final_announced_at = self.final_announced_at.max(Some(wake.at));
+            if self.parked.is_some_and(|parked| parked.reason == ParkReason::NotFinalYet) {
+                self.parked = None;
+            }
         }
         let fetched_at = self.items.iter().filter_map(|item| item.staged.map(|staged| staged.at)).min();
         if let (Some(fetched), Some(announced)) = (fetched_at, wake.artifacts_at) {
-            self.refresh_wanted |= announced > fetched;
+            self.refresh_wanted |= Pace::real(0).after(announced, ANNOUNCEMENT_CLOCK_ALLOWANCE) > fetched;
         }
         match self.phase {
             Phase::Ask | Phase::Watch | Phase::Closed => {
                 let backing_off = self.failures > 0
                     || self.parked.is_some_and(|parked| parked.reason == ParkReason::AccessNeeded);
                 if !backing_off {
-                    self.phase = Phase::Ask;
-                    self.due_at = Some(self.due_at.map_or(wake.at, |due| due.min(wake.at)));
+                    self.ask_at(wake.at);
                 }
             }
-            Phase::Archived if self.refresh_wanted && self.disposal_asked_at.is_none() => {
-                self.phase = Phase::Ask;
-                self.due_at = Some(wake.at);
+            Phase::List | Phase::Carry => {
+                let waits_for_files =
+                    self.parked.is_some_and(|parked| parked.reason == ParkReason::NotReadyYet);
+                if waits_for_files && (wake.final_announced || wake.artifacts_at.is_some()) {
+                    self.due_at = self.due_at.map(|due| due.min(wake.at));
+                }
             }
-            Phase::Archived
-            | Phase::List
-            | Phase::Carry
-            | Phase::Disposed
-            | Phase::Lost
-            | Phase::DeadLetter
-            | Phase::Resolved => {}
+            // An expired envelope can be restarted after its expired form was archived.
+            Phase::Archived if self.refresh_wanted || (wake.final_announced && !self.is_completed()) => {
+                self.ask_at(wake.at);
+            }
+            // What looked lost may have been cancelled; what was not visible may be by now.
+            Phase::Lost if wake.final_announced => self.ask_at(wake.at),
+            Phase::DeadLetter if wake.final_announced && self.not_found >= NOT_FOUND_TRIES_MAX => {
+                self.not_found = 0;
+                self.ask_at(wake.at);
+            }
+            Phase::Archived | Phase::Disposed | Phase::Lost | Phase::DeadLetter | Phase::Resolved => {}
         }
+    }
+
+    fn ask_at(&mut self, at: Timestamp) {
+        let pending = if self.phase == Phase::Archived { None } else { self.due_at };
+        self.phase = Phase::Ask;
+        self.due_at = Some(pending.map_or(at, |due| due.min(at)));
+    }
+
+    fn is_completed(&self) -> bool {
+        self.envelope.as_ref().is_some_and(|envelope| envelope.status == EnvelopeStatus::Completed)
     }
 
     /// A person says: try again. `false` if there is nothing to try.

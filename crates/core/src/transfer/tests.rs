@@ -65,12 +65,12 @@ fn receipt(digest: Digest, bytes: u64) -> Receipt {
 fn run(transfer: &mut Transfer, dispose: DisposePolicy, now: Timestamp) -> Vec<&'static str> {
     let mut steps = Vec::new();
     loop {
-        let step = transfer.next(now, &pace());
+        let step = transfer.next(now);
         let outcome = match step.clone() {
             Step::Wait(_) => return steps,
             Step::Ask => answered(EnvelopeStatus::Completed, dispose),
             Step::List => Outcome::Listed(vec![artifact("1"), artifact("2")]),
-            Step::Download(index) => Outcome::Staged(index, Digest::of(&[index as u8]), 10),
+            Step::Download(index) => Outcome::Staged(index, Digest::of(&[index as u8]), 10, now),
             Step::Compose => Outcome::Composed(Digest::of(b"manifest"), 20),
             Step::Deliver(index, destination) => {
                 let staged = transfer.items[index].staged.unwrap();
@@ -138,9 +138,9 @@ fn an_early_announcement_parks_without_counting_failures_and_returns_to_watching
 fn an_envelope_in_progress_is_watched_and_a_sweep_wakes_it() {
     let mut transfer = woken(false);
     transfer.apply(answered(EnvelopeStatus::InProgress, DisposePolicy::Never), at(0), &pace());
-    assert_eq!(transfer.next(at(99_999), &pace()), Step::Wait(None));
+    assert_eq!(transfer.next(at(99_999)), Step::Wait(None));
     transfer.wake(&Wake { at: at(5), final_announced: true, artifacts_at: None });
-    assert_eq!(transfer.next(at(5), &pace()), Step::Ask);
+    assert_eq!(transfer.next(at(5)), Step::Ask);
 }
 
 #[test]
@@ -151,10 +151,10 @@ fn a_refused_access_parks_and_opens_one_task_per_account_and_goes_on_when_it_wor
     assert_eq!(change.open_tasks[0].key, "access_refused/hr");
     assert_eq!(transfer.failures, 0);
     transfer.wake(&Wake { at: at(1), final_announced: true, artifacts_at: None });
-    assert_eq!(transfer.next(at(2), &pace()), Step::Wait(Some(at(900))), "a wake does not spin");
+    assert_eq!(transfer.next(at(2)), Step::Wait(Some(at(900))), "a wake does not spin");
     let change = transfer.apply(answered(EnvelopeStatus::Completed, DisposePolicy::Never), at(900), &pace());
     assert!(change.access_works);
-    assert_eq!(change.close_tasks, ["access_refused/hr"]);
+    assert!(change.close_tasks.contains(&"access_refused/hr".to_string()));
 }
 
 #[test]
@@ -218,14 +218,14 @@ fn wrong_bytes_in_the_archive_are_delivered_again_and_never_make_a_proof() {
     run(&mut transfer, DisposePolicy::AfterDays(1), at(1));
     let mut now = at(1 + 86_400);
     for failure in 1..=VERIFICATION_FAILURES_MAX {
-        let Step::Verify(0, destination) = transfer.next(now, &pace()) else { panic!("{transfer:?}") };
+        let Step::Verify(0, destination) = transfer.next(now) else { panic!("{transfer:?}") };
         let other = Verification::Present { digest: Digest::of(b"other"), bytes: 10 };
         transfer.apply(Outcome::Verified(0, destination.clone(), other), now, &pace());
         assert!(TransferProof::of(&transfer).is_err());
         assert_eq!(transfer.verification_failures, failure);
         if failure < VERIFICATION_FAILURES_MAX {
             now = transfer.due_at.unwrap();
-            assert_eq!(transfer.next(now, &pace()), Step::Deliver(0, destination.clone()));
+            assert_eq!(transfer.next(now), Step::Deliver(0, destination.clone()));
             let staged = transfer.items[0].staged.unwrap();
             transfer.apply(
                 Outcome::Delivered(0, destination, receipt(staged.digest, staged.bytes)),
@@ -241,8 +241,8 @@ fn wrong_bytes_in_the_archive_are_delivered_again_and_never_make_a_proof() {
 fn newer_artifacts_are_fetched_again_and_older_announcements_are_not() {
     let mut transfer = woken(true);
     run(&mut transfer, DisposePolicy::Never, at(10));
-    transfer.wake(&Wake { at: at(20), final_announced: true, artifacts_at: Some(at(9)) });
-    assert_eq!(transfer.next(at(30), &pace()), Step::Wait(None));
+    transfer.wake(&Wake { at: at(20), final_announced: true, artifacts_at: Some(at(7)) });
+    assert_eq!(transfer.next(at(30)), Step::Wait(None));
     transfer.wake(&Wake { at: at(20), final_announced: true, artifacts_at: Some(at(19)) });
     let steps = run(&mut transfer, DisposePolicy::Never, at(30));
     assert_eq!(steps.iter().filter(|step| **step == "download").count(), 2);
@@ -250,14 +250,103 @@ fn newer_artifacts_are_fetched_again_and_older_announcements_are_not() {
 }
 
 #[test]
+fn newer_artifacts_that_are_announced_while_a_removal_is_retried_are_fetched_before_it() {
+    let mut transfer = woken(true);
+    run(&mut transfer, DisposePolicy::AfterDays(1), at(10));
+    let due = transfer.due_at.unwrap();
+    transfer.disposal_asked_at = Some(due);
+    transfer.wake(&Wake { at: due, final_announced: false, artifacts_at: Some(at(90)) });
+    assert!(TransferProof::of(&transfer).is_err());
+    let steps = run(&mut transfer, DisposePolicy::AfterDays(1), due);
+    assert_eq!((steps[0], steps[1], steps[2]), ("ask", "list", "download"));
+    assert_eq!(transfer.phase, Phase::Disposed);
+}
+
+#[test]
+fn an_expired_envelope_that_was_archived_and_then_restarted_is_archived_anew_when_it_completes() {
+    let mut transfer = woken(true);
+    let expired =
+        || Outcome::Found(Box::new(envelope(EnvelopeStatus::Expired)), Some(plan(DisposePolicy::Never)));
+    transfer.apply(expired(), at(1), &pace());
+    transfer.apply(Outcome::Listed(vec![artifact("1")]), at(1), &pace());
+    run(&mut transfer, DisposePolicy::Never, at(1));
+    assert_eq!(transfer.phase, Phase::Archived);
+    transfer.wake(&Wake { at: at(50), final_announced: true, artifacts_at: None });
+    let steps = run(&mut transfer, DisposePolicy::Never, at(50));
+    assert_eq!(&steps[..3], ["ask", "list", "download"]);
+    assert_eq!(transfer.phase, Phase::Archived);
+}
+
+#[test]
+fn a_late_cancellation_explains_what_looked_lost_and_settles_its_task() {
+    let mut transfer = woken(false);
+    transfer.apply(Outcome::Gone(EnvelopeStatus::Sent), at(0), &pace());
+    assert_eq!(transfer.phase, Phase::Lost);
+    transfer.wake(&Wake { at: at(9), final_announced: true, artifacts_at: None });
+    assert_eq!(transfer.next(at(9)), Step::Ask);
+    let change = transfer.apply(Outcome::Gone(EnvelopeStatus::Cancelled), at(9), &pace());
+    assert_eq!(transfer.phase, Phase::Closed);
+    assert_eq!(change.close_tasks, ["deleted_before_archived/hr/e1"]);
+}
+
+#[test]
+fn files_that_are_gone_make_us_ask_for_the_envelope_again() {
+    let mut transfer = woken(true);
+    transfer.apply(answered(EnvelopeStatus::Completed, DisposePolicy::Never), at(0), &pace());
+    transfer.apply(Outcome::Listed(vec![artifact("1")]), at(0), &pace());
+    let gone = Error::new(ErrorKind::NotFound, Remedy::AskPerson, "download", "410");
+    transfer.apply(Outcome::Failed(gone), at(0), &pace());
+    assert_eq!(transfer.next(transfer.due_at.unwrap()), Step::Ask);
+    transfer.apply(Outcome::Gone(EnvelopeStatus::Unknown), at(9), &pace());
+    assert_eq!(transfer.phase, Phase::Lost);
+}
+
+#[test]
+fn an_archive_that_is_down_over_a_weekend_makes_no_dead_letters() {
+    let mut transfer = woken(true);
+    let mut now = at(0);
+    while now < at(3 * 86_400) {
+        let down = Error::new(ErrorKind::Storage, Remedy::Retry(None), "deliver", "not mounted");
+        transfer.apply(Outcome::Failed(down), now, &pace());
+        now = transfer.due_at.expect("it is tried again");
+    }
+}
+
+#[test]
+fn a_staging_folder_that_keeps_nothing_ends_as_a_dead_letter_and_does_not_spin() {
+    let mut transfer = woken(true);
+    transfer.apply(answered(EnvelopeStatus::Completed, DisposePolicy::Never), at(0), &pace());
+    transfer.apply(Outcome::Listed(vec![artifact("1")]), at(0), &pace());
+    let mut now = at(0);
+    while let Some(due) = transfer.due_at {
+        now = now.max(due);
+        transfer.apply(Outcome::Staged(0, Digest::of(b"x"), 1, now), now, &pace());
+        transfer.apply(Outcome::StagedFileGone(0), now, &pace());
+    }
+    assert_eq!(transfer.phase, Phase::DeadLetter);
+    assert!(now > at(10));
+}
+
+#[test]
+fn what_is_listed_no_more_and_was_never_fetched_is_let_go() {
+    let mut transfer = woken(true);
+    transfer.apply(answered(EnvelopeStatus::Completed, DisposePolicy::Never), at(0), &pace());
+    transfer.apply(Outcome::Listed(vec![artifact("old"), artifact("1"), artifact("2")]), at(0), &pace());
+    transfer.redrive(at(1));
+    run(&mut transfer, DisposePolicy::Never, at(1));
+    assert_eq!(transfer.phase, Phase::Archived);
+    assert!(transfer.items.iter().all(|item| item.artifact.id != "old"));
+}
+
+#[test]
 fn a_lost_staged_file_is_downloaded_again() {
     let mut transfer = woken(true);
     transfer.apply(answered(EnvelopeStatus::Completed, DisposePolicy::Never), at(0), &pace());
     transfer.apply(Outcome::Listed(vec![artifact("1")]), at(0), &pace());
-    transfer.apply(Outcome::Staged(0, Digest::of(b"x"), 1), at(0), &pace());
-    assert!(matches!(transfer.next(at(0), &pace()), Step::Deliver(0, _)));
+    transfer.apply(Outcome::Staged(0, Digest::of(b"x"), 1, at(0)), at(0), &pace());
+    assert!(matches!(transfer.next(at(0)), Step::Deliver(0, _)));
     transfer.apply(Outcome::StagedFileGone(0), at(0), &pace());
-    assert_eq!(transfer.next(at(0), &pace()), Step::Download(0));
+    assert_eq!(transfer.next(at(0)), Step::Download(0));
 }
 
 #[test]
@@ -296,5 +385,5 @@ fn what_no_rule_wants_is_closed_and_looked_at_again_when_it_changes() {
     transfer.apply(answered(EnvelopeStatus::Expired, DisposePolicy::Never), at(0), &pace());
     assert_eq!((transfer.phase, transfer.due_at), (Phase::Closed, None));
     transfer.wake(&Wake { at: at(5), final_announced: false, artifacts_at: None });
-    assert_eq!(transfer.next(at(5), &pace()), Step::Ask);
+    assert_eq!(transfer.next(at(5)), Step::Ask);
 }

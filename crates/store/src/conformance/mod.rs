@@ -140,6 +140,7 @@ fn news(source: NewsSource, account_name: &str, envelope: &str, kind: Notificati
         platform: "test-sign".into(),
         notifications: vec![notification(envelope, kind)],
         open_tasks: Vec::new(),
+        close_tasks: Vec::new(),
     }
 }
 

@@ -6,7 +6,7 @@
 
 use aftersign_core::Timestamp;
 use aftersign_core::backoff::Pace;
-use aftersign_core::callback::Notification;
+use aftersign_core::callback::{Notification, NotificationKind};
 use aftersign_core::envelope::Known;
 use aftersign_core::ids::{AccountId, CallbackId, EnvelopeId, TransferId};
 use aftersign_core::journal::{Action, Entry};
@@ -66,7 +66,9 @@ fn take_in(work: &Work<'_>, news: &News, now: Timestamp, pace: &Pace) -> Result<
     let mut link = None;
     for (part, notification) in news.notifications.iter().enumerate() {
         let envelope = hear(work, news, account, platform, notification, by_callback, now)?;
-        add_to_timeline(work, envelope, source.as_ref(), part, notification, now)?;
+        if by_callback || notification.kind != NotificationKind::Informed {
+            add_to_timeline(work, envelope, source.as_ref(), part, notification, now)?;
+        }
         let wake = Wake::of(notification, now, pace);
         transfers::wake(work, account, envelope, &wake, || {
             let id = TransferId::make(now, work.entropy);
@@ -80,6 +82,7 @@ fn take_in(work: &Work<'_>, news: &News, now: Timestamp, pace: &Pace) -> Result<
     if let Some(source) = source {
         settle(work, &source, account, link, !news.notifications.is_empty())?;
     }
+    tasks::close(work, &news.close_tasks, "settled", now)?;
     tasks::open(work, &news.open_tasks, now)
 }
 
