@@ -9,4 +9,6 @@ mod front_door;
 #[cfg(test)]
 mod main_job;
 #[cfg(test)]
+mod people;
+#[cfg(test)]
 mod starts;
