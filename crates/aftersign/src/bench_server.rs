@@ -62,7 +62,10 @@ pub(crate) struct BenchServerArgs {
     /// Folder of the database.
     #[arg(long, value_name = "FOLDER")]
     dir: PathBuf,
-    /// Number of Dropbox Sign accounts: bench-0, bench-1, …
+    /// The platform whose callbacks will come.
+    #[arg(long, value_name = "NAME")]
+    platform: String,
+    /// Number of accounts: bench-0, bench-1, …
     #[arg(long, value_name = "N", default_value_t = 1)]
     accounts: u16,
     /// The accounts' path secret.
@@ -103,7 +106,7 @@ pub(crate) async fn run(args: BenchServerArgs) -> anyhow::Result<()> {
 }
 
 fn front_door(args: &BenchServerArgs, inbox: Arc<dyn Inbox>) -> anyhow::Result<Arc<Intake>> {
-    let platform = aftersign_platforms::by_name("dropbox-sign").context("the adapter is missing")?;
+    let platform = aftersign_platforms::by_name(&args.platform).context("there is no such platform")?;
     let accounts = (0..args.accounts).map(|number| IntakeAccount {
         id: AccountId::new(format!("bench-{number}")),
         platform,

@@ -4,14 +4,18 @@
 //! length. Core checks both ends; here the whole of what has an inner structure is read.
 
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
-use aftersign_core::artifact::Content;
+use aftersign_core::artifact::{Content, Utf16};
 use aftersign_core::seams::Downloaded;
 use aftersign_core::{Error, ErrorKind, Remedy};
 use quick_xml::Reader;
 use quick_xml::events::Event;
+
+/// Bytes of an XML file in UTF-16 that is read whole: decoding holds it in memory, and audit trails have kilobytes.
+/// Of a larger one only the ends are checked.
+const UTF16_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// Checks a staged file.
 pub(crate) async fn check(content: &Content, staged: &Downloaded, path: &Path) -> Result<(), Error> {
@@ -52,9 +56,29 @@ fn check_zip(file: BufReader<File>, entry_suffix: Option<&str>) -> Result<(), St
     }
 }
 
+/// The XML is whole, in UTF-8 or, by its byte order mark, in UTF-16, which the parser does not read itself.
+fn check_xml(mut file: BufReader<File>) -> Result<(), String> {
+    let unreadable = |error: std::io::Error| format!("the staged file cannot be read: {error}");
+    let Some(order) = Utf16::of(file.fill_buf().map_err(unreadable)?) else {
+        return check_elements(file);
+    };
+    let mut bytes = Vec::new();
+    file.take(UTF16_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > UTF16_BYTES_MAX {
+        return Ok(());
+    }
+    let pairs = bytes[2..].chunks_exact(2);
+    if !pairs.remainder().is_empty() {
+        return Err("the XML is cut off within a character".into());
+    }
+    let text: Result<String, _> =
+        char::decode_utf16(pairs.map(|pair| order.unit([pair[0], pair[1]]))).collect();
+    check_elements(text.map_err(|_| "the XML is broken: it is not UTF-16 throughout")?.as_bytes())
+}
+
 /// Every element that was opened is closed, the root last.
-fn check_xml(file: BufReader<File>) -> Result<(), String> {
-    let mut reader = Reader::from_reader(file);
+fn check_elements(text: impl BufRead) -> Result<(), String> {
+    let mut reader = Reader::from_reader(text);
     let (mut depth, mut closed, mut buffer) = (0u64, false, Vec::new());
     loop {
         buffer.clear();
@@ -102,6 +126,22 @@ mod tests {
         assert_eq!(whole(&Content::Json, json), Ok(()));
         for end in 1..json.len() {
             assert!(whole(&Content::Json, &json[..end]).is_err(), "cut at {end}");
+        }
+    }
+
+    #[test]
+    fn xml_in_utf_16_is_read_whole_in_either_byte_order() {
+        let text = "\u{FEFF}<?xml version=\"1.0\" encoding=\"utf-16\"?><trail><entry>ü€😀</entry></trail>";
+        for order in [u16::to_le_bytes, u16::to_be_bytes] {
+            let xml: Vec<u8> = text.encode_utf16().flat_map(order).collect();
+            assert_eq!(whole(&Content::Xml, &xml), Ok(()));
+            for end in 2..xml.len() {
+                assert!(whole(&Content::Xml, &xml[..end]).is_err(), "cut at {end}");
+            }
+            let mut broken = xml.clone();
+            let lone: [u8; 2] = order(0xD800);
+            broken[100..102].copy_from_slice(&lone);
+            assert!(whole(&Content::Xml, &broken).unwrap_err().contains("not UTF-16"));
         }
     }
 

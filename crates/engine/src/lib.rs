@@ -125,7 +125,9 @@ impl Engine {
         self.supervise(&mut loops, &shutdown, |engine, stop| engine.run_rescue(stop));
         for account in self.accounts.clone() {
             let sweeps = account.platform.capabilities().list_changes.then(|| account.clone());
-            self.supervise(&mut loops, &shutdown, move |engine, stop| engine.run_account(account.clone(), stop));
+            self.supervise(&mut loops, &shutdown, move |engine, stop| {
+                engine.run_account(account.clone(), stop)
+            });
             if let Some(account) = sweeps {
                 self.supervise(&mut loops, &shutdown, move |engine, stop| {
                     engine.run_sweeps(account.clone(), stop)

@@ -14,8 +14,8 @@ pub const LOOK_EVERY: Duration = Duration::from_secs(1);
 pub const LOOK_PAUSE: Duration = Duration::from_millis(20);
 /// Pause after the store failed us.
 pub const STORE_PAUSE: Duration = Duration::from_secs(1);
-/// Callbacks taken into one projection: one commit's worth.
-pub const PROJECTION_BATCH: usize = 256;
+/// Callbacks taken into one projection: few enough that acknowledgements behind them wait for milliseconds.
+pub const PROJECTION_BATCH: usize = 64;
 /// How long running steps may take to end at shutdown; then their leases tell others.
 pub const SHUTDOWN_WAIT: Duration = Duration::from_secs(20);
 

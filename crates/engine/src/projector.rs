@@ -4,6 +4,7 @@
 //! version that took the callback in.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use aftersign_core::callback::{Inbound, Meaning};
 use aftersign_core::ids::AccountId;
@@ -19,9 +20,16 @@ impl Engine {
         let mut commits = self.store.watch();
         while !shutdown.is_cancelled() {
             commits.mark_unchanged();
+            let began = Instant::now();
             let wait = match self.project().await {
                 Ok(0) => LOOK_EVERY,
-                Ok(_) => continue,
+                Ok(count) => {
+                    // Under load the front door comes first: half of the writer's time is left to it.
+                    if count == PROJECTION_BATCH && rest(began.elapsed(), &shutdown).await {
+                        break;
+                    }
+                    continue;
+                }
                 Err(error) => {
                     tracing::warn!(%error, "cannot project callbacks; they wait");
                     STORE_PAUSE

@@ -7,9 +7,9 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use aftersign_core::{Error, ErrorKind, Remedy, Timestamp};
 use aftersign_core::ids::AccountId;
 use aftersign_core::transfer::{Change, Outcome, Phase, Step, Transfer};
+use aftersign_core::{Error, ErrorKind, Remedy, Timestamp};
 use aftersign_store::{Attempt, Claimed, Lease, StoreError};
 use futures_util::FutureExt;
 use tokio::task::JoinSet;

@@ -8,8 +8,8 @@ use crate::common::{BINARY, DROPBOX_KEY, Site, dropbox_json};
 fn failing_disk(from: u32) -> Command {
     let mut command = Command::new("strace");
     command
-        .args(["-f", "-qqq", "-o", "/dev/null", "-e", "trace=fdatasync,fsync"])
-        .args(["-e", &format!("inject=fdatasync,fsync:error=EIO:when={from}+")])
+        .args(["-f", "-qqq", "-o", "/dev/null", "-e", "trace=fdatasync"])
+        .args(["-e", &format!("inject=fdatasync:error=EIO:when={from}+")])
         .args([BINARY, "serve"]);
     command
 }
