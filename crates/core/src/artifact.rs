@@ -84,6 +84,19 @@ impl Content {
     /// Checks the first and last bytes of a file of `bytes` bytes (each slice at most 1,024 bytes).
     /// The error says what was found instead.
     pub fn check(&self, head: &[u8], tail: &[u8], bytes: u64) -> Result<(), String> {
+        if let (Self::Xml, Some(order)) = (self, Utf16::of(head)) {
+            if !bytes.is_multiple_of(2) {
+                return Err("the text ends within a character: it is cut off".into());
+            }
+            // The mark itself is no text.
+            let head = order.narrowed(&head[2..]);
+            let skipped = usize::from(!tail.len().is_multiple_of(2));
+            return self.check_ends(&head, &order.narrowed(&tail[skipped..]), bytes);
+        }
+        self.check_ends(head, tail, bytes)
+    }
+
+    fn check_ends(&self, head: &[u8], tail: &[u8], bytes: u64) -> Result<(), String> {
         if bytes == 0 && *self != Self::Any {
             return Err("the file is empty".into());
         }
@@ -125,6 +138,42 @@ impl Content {
             }
             Self::Zip { .. } | Self::Xml | Self::Json => true,
         }
+    }
+}
+
+/// The byte orders of UTF-16, as a file's byte order mark tells them. Platforms on .NET write XML so.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Utf16 {
+    /// `FF FE`.
+    LittleEndian,
+    /// `FE FF`.
+    BigEndian,
+}
+
+impl Utf16 {
+    /// What the mark at the start of a text says; `None` if it is no mark of UTF-16.
+    pub fn of(head: &[u8]) -> Option<Self> {
+        match head {
+            // Four bytes per character: no platform was seen to write that.
+            [0xFF, 0xFE, 0, 0, ..] => None,
+            [0xFF, 0xFE, ..] => Some(Self::LittleEndian),
+            [0xFE, 0xFF, ..] => Some(Self::BigEndian),
+            _ => None,
+        }
+    }
+
+    /// The code unit in two bytes of the text.
+    pub fn unit(self, pair: [u8; 2]) -> u16 {
+        match self {
+            Self::LittleEndian => u16::from_le_bytes(pair),
+            Self::BigEndian => u16::from_be_bytes(pair),
+        }
+    }
+
+    /// One byte per code unit, `?` for all that is not ASCII: enough to look at a text's ends.
+    fn narrowed(self, text: &[u8]) -> Vec<u8> {
+        let units = text.chunks_exact(2).map(|pair| self.unit([pair[0], pair[1]]));
+        units.map(|unit| u8::try_from(unit).ok().filter(u8::is_ascii).unwrap_or(b'?')).collect()
     }
 }
 
@@ -194,7 +243,7 @@ mod tests {
         let taken = vec!["Contract.PDF".to_string(), "contract (2).pdf".to_string()];
         assert_eq!(named("contract", Content::Pdf).file_name(&taken), "contract (3).pdf");
         assert_eq!(named("a.xml", Content::Xml).file_name(&[]), "a.xml");
-        assert_eq!(named("../../etc/passwd", Content::Any).file_name(&[]).contains('/'), false);
+        assert!(!named("../../etc/passwd", Content::Any).file_name(&[]).contains('/'));
     }
 
     #[test]
@@ -202,11 +251,31 @@ mod tests {
         assert!(Content::Pdf.check(b"%PDF-1.7\n", b"...\n%%EOF\n", 99).is_ok());
         assert!(Content::Pdf.check(b"%PDF-1.7\n", b"stream", 99).unwrap_err().contains("cut off"));
         assert!(Content::Pdf.check(b"<html>", b"</html>", 99).unwrap_err().contains("HTML"));
-        assert!(Content::Pdf.proves_its_end(b"%%EOF\r\n\0") && !Content::Pdf.proves_its_end(b"%%EOF 1 0 obj"));
+        assert!(
+            Content::Pdf.proves_its_end(b"%%EOF\r\n\0") && !Content::Pdf.proves_its_end(b"%%EOF 1 0 obj")
+        );
         assert!(Content::Any.check(b" <!DOCTYPE html><html>", b"", 99).is_err());
         assert!(Content::Json.check(b"", b"", 0).unwrap_err().contains("empty"));
         assert!(Content::Xml.check(b"\xEF\xBB\xBF<?xml?><a/>", b"<a/>\n", 9).is_ok());
         assert!(Content::Xml.check(b"<a><b>", b"<a><b", 9).unwrap_err().contains("cut off"));
         assert!(Content::Json.check(b"{", b"{\"a\":1", 9).unwrap_err().contains("cut off"));
+    }
+
+    #[test]
+    fn xml_in_utf_16_is_xml_and_html_or_a_cut_file_in_it_is_not() {
+        let bytes = |text: &str, order: fn(u16) -> [u8; 2]| -> Vec<u8> {
+            format!("\u{FEFF}{text}").encode_utf16().flat_map(order).collect()
+        };
+        for order in [u16::to_le_bytes, u16::to_be_bytes] {
+            let check = |file: &[u8]| Content::Xml.check(file, &file[file.len() / 2..], file.len() as u64);
+            let whole = bytes("<?xml version=\"1.0\" encoding=\"utf-16\"?><a>ü€</a>\r\n", order);
+            assert_eq!(check(&whole), Ok(()));
+            assert!(check(&whole[..whole.len() - 1]).unwrap_err().contains("cut off"));
+            assert!(check(&whole[..whole.len() - 6]).unwrap_err().contains("cut off"));
+            assert!(check(&bytes("<html></html>", order)).unwrap_err().contains("HTML"));
+            assert!(check(&bytes("plain", order)).unwrap_err().contains("something else"));
+            assert!(Content::Pdf.check(&whole, &whole, 9).is_err());
+        }
+        assert!(Content::Xml.check(b"\xFF\xFE<a/>", b"<a/>", 6).is_err(), "the mark alone does not do");
     }
 }

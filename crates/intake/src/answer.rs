@@ -25,6 +25,8 @@ pub(crate) enum Obstacle {
     StoreOverloaded,
     /// The store failed.
     StoreUnavailable,
+    /// The store took longer than the platform may be kept waiting.
+    StoreTimeout,
     /// It took longer than a request may.
     Timeout,
     /// The adapter panicked where nothing can be kept.
@@ -39,6 +41,7 @@ impl Obstacle {
             Self::NoRoom => "no_room",
             Self::StoreOverloaded => "store_overloaded",
             Self::StoreUnavailable => "store_unavailable",
+            Self::StoreTimeout => "store_timeout",
             Self::Timeout => "timeout",
             Self::AdapterFailed => "adapter_failed",
         }

@@ -24,7 +24,7 @@ use tracing::{debug, error, warn};
 use crate::account::{Account, Accounts, IntakeAccount};
 use crate::answer::{self, Answer, Obstacle};
 use crate::body::{self, BodyError, Budget};
-use crate::limits::{FAILURE_LOG_EVERY, IntakeConfig};
+use crate::limits::{FAILURE_LOG_EVERY, IntakeConfig, NOTE_DOWN_TIMEOUT};
 use crate::metrics::IntakeMetrics;
 
 /// Why an adapter's panic put a callback into quarantine, for the person who looks at it.
@@ -173,8 +173,10 @@ impl Intake {
         let callback = self.callback(account, &inbound, interpretation, remote);
         let quarantined = callback.quarantine_reason.is_some();
         let id = callback.id;
-        let noted =
-            self.inbox.note_down(callback).await.map_err(|failure| self.obstacle(account, &failure))?;
+        let noted = tokio::time::timeout(NOTE_DOWN_TIMEOUT, self.inbox.note_down(callback))
+            .await
+            .map_err(|_| Obstacle::StoreTimeout)?
+            .map_err(|failure| self.obstacle(account, &failure))?;
         match noted {
             Noted::Repeat => account.metrics.repeat.inc(),
             Noted::First if quarantined => account.metrics.quarantined.inc(),
@@ -206,11 +208,11 @@ impl Intake {
             received_at,
             key: interpretation.key,
             repeat_means: interpretation.repeat_means,
-            kind: interpretation.kind,
+            kind: interpretation.kind.map(|kind| account.redactor.text(kind)),
             envelope: interpretation.envelope,
             quarantine_reason: match interpretation.meaning {
                 Meaning::Understood(_) => None,
-                Meaning::Quarantined(reason) => Some(reason),
+                Meaning::Quarantined(reason) => Some(account.redactor.text(reason)),
             },
         }
     }

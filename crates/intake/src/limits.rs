@@ -6,9 +6,19 @@ use std::time::Duration;
 /// in one packet, and an idle connection must not hold a place for long.
 pub const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time for the whole body: the largest callbacks over a slow line need seconds.
-pub const BODY_TIMEOUT: Duration = Duration::from_secs(30);
-/// Time for a request as a whole, the store included: platforms give up after 10 to 100 seconds.
-pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+pub const BODY_TIMEOUT: Duration = Duration::from_secs(15);
+/// Time to note a callback down: less than the patience of any platform (30 seconds where one says it), so that
+/// it is told to come again instead of counting us as dead. A commit takes milliseconds.
+pub const NOTE_DOWN_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time for a request as a whole: body and store together, and still less than a platform waits.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(25);
+/// A slow body and a hanging store together fit into a request, a request into a platform's patience (30 seconds),
+/// and what is in flight into the drain.
+const _: () = assert!(
+    BODY_TIMEOUT.as_secs() + NOTE_DOWN_TIMEOUT.as_secs() <= REQUEST_TIMEOUT.as_secs()
+        && REQUEST_TIMEOUT.as_secs() < 30
+        && REQUEST_TIMEOUT.as_secs() <= DRAIN_TIMEOUT.as_secs()
+);
 /// How long requests in flight may go on when the server stops: less than service managers wait (30 seconds
 /// and more) before they kill.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(25);
@@ -28,8 +38,9 @@ pub const DISCARD_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub const DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes of one path segment as sent, percent-encoded: an account id or a path secret is far shorter.
 pub const SEGMENT_BYTES_MAX: usize = 512;
-/// Secrets shorter than this are redacted only where they are the whole value: they occur by chance elsewhere.
-pub const SECRET_WITHIN_BYTES_MIN: usize = 4;
+/// Secrets shorter than this are redacted only where they are the whole value: they occur by chance elsewhere, in
+/// an envelope's id say. A path secret has 22 bytes at least.
+pub const SECRET_WITHIN_BYTES_MIN: usize = 16;
 /// `Retry-After` of every 503, in seconds: an overload or a full disk is rarely over sooner.
 pub const RETRY_AFTER_SECONDS: u32 = 5;
 /// Wait after a failed `accept` (no file descriptors left, say), so that it does not spin.

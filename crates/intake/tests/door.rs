@@ -266,9 +266,11 @@ async fn slow_heads_and_slow_bodies_are_cut_off() {
 async fn a_store_that_hangs_is_answered_503_in_the_end() {
     let door = Door::open().await;
     door.close_gate();
+    let begun = tokio::time::Instant::now();
     let answer = door.send(post("x")).await;
     assert_eq!((answer.status, answer.header("retry-after")), (503, Some("5")));
-    assert!(door.metrics().contains("result=\"unavailable\",reason=\"timeout\"} 1"));
+    assert_eq!(begun.elapsed().as_secs(), 10, "before the platform loses its patience");
+    assert!(door.metrics().contains("result=\"unavailable\",reason=\"store_timeout\"} 1"));
 }
 
 #[tokio::test]
@@ -392,6 +394,25 @@ async fn nothing_that_is_noted_holds_a_secret() {
     assert_eq!(noted[0].query, "envelope=7&token=REDACTED&a=REDACTED&b=REDACTED&REDACTED");
     assert!(noted[0].headers.contains(&("x-forwarded-for".to_owned(), "203.0.113.7".to_owned())));
     assert!(noted[0].headers.contains(&("authorization".to_owned(), "REDACTED".to_owned())));
+}
+
+#[tokio::test]
+async fn what_an_adapter_quotes_from_the_request_is_redacted_too() {
+    let door = Door::open().await;
+    let signed = format!("X-Signature: {KEY}");
+    let basic = "Authorization: Basic dXNlcjpiYXNpYy1wYXNzd29yZC14eXo=";
+    for quoted in [PATH_SECRET, KEY, PASSWORD, &format!("/callbacks/finance/{PATH_SECRET}/status")] {
+        let path = format!("/callbacks/finance/{PATH_SECRET}/status?echo={quoted}");
+        assert_eq!(door.send(post_to(&path, &[&signed, basic], quoted)).await.status, 200);
+    }
+    for noted in door.noted() {
+        let told = format!("{:?} {:?} {}", noted.kind, noted.quarantine_reason, noted.query);
+        for secret in [PATH_SECRET, KEY, PASSWORD] {
+            assert!(!told.contains(secret), "{told}");
+        }
+        assert!(noted.quarantine_reason.as_deref().unwrap().ends_with("` is not an id"), "{told}");
+    }
+    assert_eq!(door.noted().len(), 4);
 }
 
 #[tokio::test]

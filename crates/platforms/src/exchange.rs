@@ -12,7 +12,10 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, request};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use serde_json::error::Category;
 
+/// Characters of a platform's word for a kind or a status that are kept: the longest known one has 37.
+const WORD_CHARS_MAX: usize = 100;
 /// Longest id that is put into a path, in characters: the platforms' own stay below 64.
 const ID_CHARS_MAX: usize = 128;
 
@@ -59,17 +62,33 @@ pub(crate) fn unintelligible(operation: &'static str, message: &str) -> Error {
     Error::new(ErrorKind::Unintelligible, Remedy::Retry(None), operation, message)
 }
 
-/// The JSON of a good answer.
+/// The JSON of a good answer: an object, because every answer that we read is one. An array would be taken for
+/// an object whose members are absent.
 pub(crate) fn read_json<T: DeserializeOwned>(operation: &'static str, body: &[u8]) -> Result<T, Error> {
-    serde_json::from_slice(without_mark(body)).map_err(|error| {
+    let text = without_mark(body);
+    if text.trim_ascii_start().first() == Some(&b'[') {
+        return Err(unintelligible(operation, "the answer is a list where an object is documented"));
+    }
+    serde_json::from_slice(text).map_err(|error| {
         let what = match Body::of(body) {
             Body::Empty => "the answer is empty",
             Body::Foreign if is_html(body) => "the answer is an HTML page: is base_url right?",
             Body::Foreign => "the answer is not JSON: is base_url right?",
             Body::Json(_) => "the answer's JSON has another shape than documented",
         };
-        unintelligible(operation, what).caused_by(error)
+        unintelligible(operation, what).caused_by(flaw(&error))
     })
+}
+
+/// What is wrong with a JSON text and where. The parser's own words would quote the text at any length.
+pub(crate) fn flaw(error: &serde_json::Error) -> String {
+    let what = match error.classify() {
+        Category::Io => "it cannot be read to its end",
+        Category::Syntax => "it breaks JSON's grammar",
+        Category::Data => "a value is not of the documented kind",
+        Category::Eof => "it is cut off",
+    };
+    format!("{what} (line {}, column {})", error.line(), error.column())
 }
 
 /// What the body of a refusing answer is.
@@ -176,11 +195,6 @@ pub(crate) fn is_plain_refusal(response: &Response<Bytes>) -> bool {
     matches!(own_status(response), Some(400 | 404 | 405 | 409 | 410 | 415 | 422))
 }
 
-/// A refusal that says nothing about the thing asked for: the token, the rate or the platform's health.
-pub(crate) fn is_disturbed(response: &Response<Bytes>) -> bool {
-    matches!(response.status().as_u16(), 401 | 408 | 429 | 500..=599)
-}
-
 /// `Retry-After` in seconds; dates are not seen at these platforms and not read.
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<NotBefore> {
     let seconds: u64 = headers.get(http::header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
@@ -189,9 +203,20 @@ pub(crate) fn retry_after(headers: &HeaderMap) -> Option<NotBefore> {
 
 /// Foreign text, shortened and on one line, fit for an error or a timeline.
 pub(crate) fn excerpt(text: &str) -> String {
+    shortened(text, EXCERPT_CHARS_MAX)
+}
+
+/// A platform's word for a kind or a status; shortened like any foreign text, because it may be anything.
+pub(crate) fn word(text: &str) -> String {
+    shortened(text, WORD_CHARS_MAX)
+}
+
+/// At most `chars_max` characters; the last one tells that something was left out.
+fn shortened(text: &str, chars_max: usize) -> String {
     let line = text.trim().chars().map(|c| if c.is_control() { ' ' } else { c });
-    let mut kept: String = line.take(EXCERPT_CHARS_MAX + 1).collect();
-    if let Some((cut, _)) = kept.char_indices().nth(EXCERPT_CHARS_MAX) {
+    let mut kept: String = line.take(chars_max + 1).collect();
+    if kept.chars().count() > chars_max {
+        let cut = kept.char_indices().nth(chars_max - 1).map_or(kept.len(), |(at, _)| at);
         kept.truncate(cut);
         kept.push('…');
     }
@@ -225,6 +250,18 @@ mod tests {
     #[test]
     fn excerpts_are_short_and_on_one_line() {
         assert_eq!(excerpt(" a\r\nb "), "a  b");
-        assert_eq!(excerpt(&"ü".repeat(1_000)).chars().count(), EXCERPT_CHARS_MAX + 1);
+        assert_eq!(excerpt(&"ü".repeat(1_000)).chars().count(), EXCERPT_CHARS_MAX);
+        assert_eq!(word(&"ü".repeat(1_000)).chars().count(), WORD_CHARS_MAX);
+        assert_eq!(word(&"ü".repeat(WORD_CHARS_MAX)), "ü".repeat(WORD_CHARS_MAX));
+    }
+
+    #[test]
+    fn an_unreadable_answer_is_located_and_never_quoted() {
+        let of = |body: &str| read_json::<std::collections::HashMap<String, u8>>("test", body.as_bytes());
+        let long = "confidential ".repeat(100_000);
+        let error = of(&format!("{{\"a\":\n\"{long}\"}}")).unwrap_err().chain();
+        assert!(error.contains("line 2") && !error.contains("confidential"), "{error}");
+        assert!(of("{\"a\":").unwrap_err().chain().contains("cut off"));
+        assert!(of(" []").is_err(), "a list is no object without members");
     }
 }

@@ -3,38 +3,43 @@
 //! Kept apart from any URL library because the senders are sloppy: raw `+` in e-mail addresses, unescaped
 //! non-ASCII bytes, `&amp;` where a template was pasted through XML. Nothing here fails.
 
-use std::borrow::Cow;
+use percent_encoding::{percent_decode, percent_decode_str};
 
-use percent_encoding::percent_decode_str;
-
-/// Pairs looked at in one query or form: more than any sender has, few enough to bound the work.
+/// Pairs looked at in one query: more than any sender has, few enough to bound the work.
 const PAIRS_MAX: usize = 256;
 
-/// What a `+` in a value stands for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Plus {
-    /// A space: HTML forms.
-    Space,
-    /// Itself: URL templates filled in without encoding.
-    Literal,
-}
-
-/// The decoded pairs of `text` in order. A pair without `=` has an empty value.
-pub(crate) fn pairs(text: &str, plus: Plus) -> impl Iterator<Item = (String, String)> {
-    text.split('&').filter(|pair| !pair.is_empty()).take(PAIRS_MAX).map(move |pair| {
+/// The decoded pairs of a query in order. A pair without `=` has an empty value. A `+` stands for itself: URL
+/// templates are filled in without encoding.
+pub(crate) fn pairs(text: &str) -> impl Iterator<Item = (String, String)> {
+    text.split('&').filter(|pair| !pair.is_empty()).take(PAIRS_MAX).map(|pair| {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         // `&amp;` of an XML-escaped template leaves `amp;` before the next name.
         let name = name.strip_prefix("amp;").unwrap_or(name);
-        (decode(name, plus), decode(value, plus))
+        (decode(name), decode(value))
     })
 }
 
-fn decode(text: &str, plus: Plus) -> String {
-    let text = match plus {
-        Plus::Space => Cow::Owned(text.replace('+', " ")),
-        Plus::Literal => Cow::Borrowed(text),
-    };
-    percent_decode_str(&text).decode_utf8_lossy().into_owned()
+fn decode(text: &str) -> String {
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
+}
+
+/// The exact bytes of field `name` in a form's body, or why there are none. A `+` stands for a space. Refuses a
+/// field that occurs twice, because two readers would disagree on which one counts.
+pub(crate) fn field(body: &[u8], name: &str) -> Result<Vec<u8>, &'static str> {
+    let mut found = None;
+    for pair in body.split(|&byte| byte == b'&') {
+        let border = pair.iter().position(|&byte| byte == b'=').unwrap_or(pair.len());
+        let (key, value) = pair.split_at(border);
+        if !percent_decode(key).eq(name.bytes()) {
+            continue;
+        }
+        let value = value.get(1..).unwrap_or_default();
+        let spaced: Vec<u8> = value.iter().map(|&byte| if byte == b'+' { b' ' } else { byte }).collect();
+        if found.replace(percent_decode(&spaced).collect()).is_some() {
+            return Err("the form has the field twice");
+        }
+    }
+    found.ok_or("the form lacks the field")
 }
 
 #[cfg(test)]
@@ -42,15 +47,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_decoded_and_a_plus_stays_what_the_sender_meant() {
-        let read = |text, plus| pairs(text, plus).collect::<Vec<_>>();
+    fn values_of_a_query_are_decoded_and_a_plus_stays() {
+        let read = |text| pairs(text).collect::<Vec<_>>();
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        assert_eq!(read("a=x+y%2Bz", Plus::Space), [pair("a", "x y+z")]);
-        assert_eq!(read("a=x+y%2Bz", Plus::Literal), [pair("a", "x+y+z")]);
-        assert_eq!(
-            read("a=1&amp;b=%7B2%7D&&c", Plus::Literal),
-            [pair("a", "1"), pair("b", "{2}"), pair("c", "")]
-        );
-        assert_eq!(read("a=%FF%zz", Plus::Literal), [pair("a", "\u{FFFD}%zz")]);
+        assert_eq!(read("a=x+y%2Bz"), [pair("a", "x+y+z")]);
+        assert_eq!(read("a=1&amp;b=%7B2%7D&&c"), [pair("a", "1"), pair("b", "{2}"), pair("c", "")]);
+        assert_eq!(read("a=%FF%zz"), [pair("a", "\u{FFFD}%zz")]);
+    }
+
+    #[test]
+    fn a_forms_field_is_decoded_to_its_exact_bytes_and_must_be_the_only_one() {
+        assert_eq!(field(b"a=b&j%73on=x+y%2Bz%FF\xFE&json2", "json"), Ok(b"x y+z\xFF\xFE".to_vec()));
+        assert_eq!(field(b"json", "json"), Ok(Vec::new()));
+        assert_eq!(field(b"json=1&json=1", "json"), Err("the form has the field twice"));
+        assert_eq!(field(b"jason=1", "json"), Err("the form lacks the field"));
     }
 }

@@ -1,7 +1,6 @@
 //! What the tests of all adapters share: recorded requests, answers played to a call, a proof.
 
 use aftersign_core::artifact::{ArtifactKind, ArtifactRef, Content};
-use aftersign_core::backoff::Pace;
 use aftersign_core::callback::{CallbackSecrets, Inbound, Meaning, Notification};
 use aftersign_core::digest::Digest;
 use aftersign_core::envelope::{Envelope, EnvelopeStatus};
@@ -155,7 +154,7 @@ pub(crate) fn proof(envelope: Envelope) -> TransferProof {
         staged: Some(Staged { digest, bytes: 5, at: now() }),
         deliveries: vec![Delivery { destination, receipt: Some(receipt), verified_at: Some(now()) }],
     }];
-    match transfer.next(now(), &Pace::real(0)) {
+    match transfer.next(now()) {
         Step::Dispose(proof) => *proof,
         step => panic!("the transfer wants to {}", step.as_str()),
     }

@@ -66,7 +66,10 @@ impl Platform for TestPlatform {
 
     fn interpret(&self, inbound: &Inbound) -> Interpretation {
         assert!(!says(inbound, "panic in interpret"), "as asked");
-        let meaning = if says(inbound, "quarantine") {
+        let quoted = inbound.query.strip_prefix("echo=");
+        let meaning = if let Some(quoted) = quoted {
+            Meaning::Quarantined(format!("`{quoted}` is not an id"))
+        } else if says(inbound, "quarantine") {
             Meaning::Quarantined("asked to".to_owned())
         } else {
             Meaning::Understood(Vec::new())
@@ -74,7 +77,7 @@ impl Platform for TestPlatform {
         Interpretation {
             key: IdempotencyKey::new(None, &[inbound.query.as_bytes(), &inbound.body]),
             repeat_means: RepeatMeans::Nothing,
-            kind: Some("test".to_owned()),
+            kind: Some(quoted.unwrap_or("test").to_owned()),
             envelope: Some(EnvelopeId::new("e-1")),
             meaning,
         }

@@ -25,7 +25,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use super::wire::{OneAccount, OneRequest, RequestList, Signature, SignatureRequest, error_fields};
 use crate::exchange::{
     Body, excerpt, misconfigured, own_status, read_json, refused_by_status, refused_by_stranger, request,
-    retry_after, safe_id, secret_header, unintelligible,
+    retry_after, safe_id, secret_header, unintelligible, word,
 };
 
 /// What the ZIP of a completed request must contain (vendor's help page on separate audit trails).
@@ -200,14 +200,14 @@ pub(super) fn changed_since(access: &Access, window: &Window) -> Result<Call<Pag
             Some(pages) => page < pages && !list.signature_requests.is_empty(),
             None => full,
         };
-        let items = list.signature_requests.into_iter().map(|found| {
-            let id = found.signature_request_id.clone();
-            let id = id.ok_or_else(|| unintelligible(OPERATION, "a row of the list has no id"))?;
-            Ok(envelope(EnvelopeId::new(id), found))
+        // A row without an id names nothing; the others must not suffer for it.
+        let items = list.signature_requests.into_iter().flatten().filter_map(|found| {
+            let id = found.signature_request_id.clone()?;
+            Some(envelope(EnvelopeId::new(id), found))
         });
         let next = if more && page < PAGES_MAX { Some((query, page + 1)) } else { after(query) };
         let next = next.map(|(query, page)| format!("{query}.{page}"));
-        Ok(Next::Done(Page { items: items.collect::<Result<_, Error>>()?, next }))
+        Ok(Next::Done(Page { items: items.collect(), next }))
     }))
 }
 
@@ -253,7 +253,9 @@ pub(super) fn dispose(access: &Access, proof: &TransferProof) -> Result<Call<Dis
         let refusal = Refused::read(&response);
         let disposal = match (refusal.name.as_deref(), own_status(&response)) {
             (Some("exceeded_rate"), _) | (_, None) => return Err(refused(OPERATION, &response, Some(now))),
-            (_, Some(404 | 410)) => Disposal::AlreadyGone,
+            (Some(_), Some(404 | 410)) => Disposal::AlreadyGone,
+            // Whoever answers so without the platform's own word may be a proxy.
+            (None, Some(404 | 410)) => return Err(refused_by_stranger(OPERATION, response.status(), None)),
             (Some("signature_request_remove_failed"), _) => {
                 Disposal::Kept(format!("the platform refused to remove it: {}", refusal.message))
             }
@@ -276,7 +278,7 @@ fn keep(
 ) -> Result<Call<Disposal>, Error> {
     let request = one_request(operation, access, id.as_str())?;
     Ok(Call::new(operation, request, move |response, now| {
-        if matches!(own_status(&response), Some(404 | 410)) {
+        if matches!(own_status(&response), Some(404 | 410)) && Refused::read(&response).name.is_some() {
             return Ok(Next::Done(Disposal::AlreadyGone));
         }
         answer::<OneRequest>(operation, &response, now)?;
@@ -312,6 +314,7 @@ fn read_request(
 
 fn envelope(id: EnvelopeId, request: SignatureRequest) -> Envelope {
     let (status, status_at_platform) = status(&request);
+    let status_at_platform = word(&status_at_platform);
     let completed = status == EnvelopeStatus::Completed;
     let completed_at = request.signatures.iter().filter_map(|signature| signature.signed_at).max();
     let signer = |signature: Signature| Signer {

@@ -17,13 +17,13 @@ use aftersign_core::ids::EnvelopeId;
 use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+use http::Method;
 use http::header::CONTENT_TYPE;
 use serde_json::value::RawValue;
 
 use super::wire::{Callback, Event, EventMetadata, OtherSubject, Signature, SignatureRequest};
-use crate::exchange::{excerpt, without_mark};
-use crate::form::{self, Plus};
-use crate::multipart;
+use crate::exchange::{excerpt, flaw, without_mark, word};
+use crate::{form, multipart};
 
 /// The form field that holds the JSON (OpenAPI description of callbacks).
 const FIELD: &str = "json";
@@ -32,6 +32,10 @@ const CONTENT_SHA256: &str = "content-sha256";
 
 /// Refuses what the account's keys do not vouch for.
 pub(super) fn authenticate(inbound: &Inbound, secrets: &CallbackSecrets) -> Result<(), Refusal> {
+    // A browser or a monitor that was given the URL: nothing was sent, so there is nothing to keep.
+    if inbound.method == Method::GET && inbound.body.trim_ascii().is_empty() {
+        return Err(Refusal::Unsigned);
+    }
     // An empty key would be one that everybody knows.
     let keys: Vec<hmac::Key> = secrets
         .keys
@@ -122,20 +126,12 @@ fn json_text(inbound: &Inbound) -> Result<Cow<'_, [u8]>, &'static str> {
     let media_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     match media_type.as_str() {
         "multipart/form-data" => multipart::field(&content_type, &inbound.body, FIELD).map(Cow::Borrowed),
-        "application/x-www-form-urlencoded" => form_field(&inbound.body),
+        "application/x-www-form-urlencoded" => form::field(&inbound.body, FIELD).map(Cow::Owned),
         _ if without_mark(&inbound.body).trim_ascii_start().first() == Some(&b'{') => {
             Ok(Cow::Borrowed(&inbound.body))
         }
         _ => Err("the body is neither a multipart form with a field `json` nor JSON"),
     }
-}
-
-fn form_field(body: &[u8]) -> Result<Cow<'_, [u8]>, &'static str> {
-    let body = std::str::from_utf8(body).map_err(|_| "the form is not UTF-8")?;
-    form::pairs(body, Plus::Space)
-        .find(|(name, _)| name == FIELD)
-        .map(|(_, value)| Cow::Owned(value.into_bytes()))
-        .ok_or("the form lacks the field `json`")
 }
 
 fn parse(text: &[u8]) -> Result<Callback<'_>, serde_json::Error> {
@@ -167,26 +163,28 @@ fn is_test(event_type: &str) -> bool {
 pub(super) fn interpret(inbound: &Inbound) -> Interpretation {
     let text = match json_text(inbound) {
         Ok(text) => text,
-        Err(reason) => return quarantined(inbound, None, reason.to_owned()),
+        Err(reason) => return quarantined(&inbound.body, None, reason.to_owned()),
     };
     let callback = match parse(&text) {
         Ok(callback) => callback,
         Err(error) => {
-            return quarantined(inbound, None, format!("the field `json` cannot be read: {error}"));
+            let reason = format!("the field `json` cannot be read: {}", flaw(&error));
+            return quarantined(&text, None, reason);
         }
     };
     let Some(event) = callback.event else {
-        return quarantined(inbound, None, without_event(&callback));
+        return quarantined(&text, None, without_event(&callback));
     };
     let fields = read_object::<Event<'_>>(event).and_then(|event| {
         let kind = event.event_type.and_then(plain_text)?;
-        Some((kind, event.event_time.and_then(time_text), event.event_metadata.unwrap_or_default()))
+        let metadata = event.event_metadata.and_then(read_object::<EventMetadata>).unwrap_or_default();
+        Some((kind, event.event_time.and_then(time_text), metadata))
     });
     let Some((kind, time, metadata)) = fields else {
-        return quarantined(inbound, None, "the event names no type".to_owned());
+        return quarantined(&text, None, "the event names no type".to_owned());
     };
     let news = News { at: time.as_deref().and_then(event_time), time, kind, metadata };
-    news.interpret(inbound, &callback)
+    news.interpret(&text, &callback)
 }
 
 fn without_event(callback: &Callback<'_>) -> String {
@@ -200,12 +198,13 @@ fn event_time(text: &str) -> Option<Timestamp> {
     Timestamp::from_second(text.trim().parse().ok()?).ok()
 }
 
-/// The key is over the body: whatever it is, the same bytes again are the same callback.
-fn quarantined(inbound: &Inbound, kind: Option<String>, reason: String) -> Interpretation {
+/// The key is over the `json` text where it could be taken out (a retry may have another boundary around it),
+/// else over the body: whatever it is, the same bytes again are the same callback.
+fn quarantined(content: &[u8], kind: Option<&str>, reason: String) -> Interpretation {
     Interpretation {
-        key: IdempotencyKey::new(None, &[b"quarantined", &inbound.body]),
+        key: IdempotencyKey::new(None, &[b"quarantined", content]),
         repeat_means: RepeatMeans::Nothing,
-        kind,
+        kind: kind.map(word),
         envelope: None,
         meaning: Meaning::Quarantined(reason),
     }
@@ -220,19 +219,19 @@ struct News {
 }
 
 impl News {
-    fn interpret(self, inbound: &Inbound, callback: &Callback<'_>) -> Interpretation {
+    fn interpret(self, text: &[u8], callback: &Callback<'_>) -> Interpretation {
         let known = kind_of(&self.kind);
         let Some(raw) = callback.signature_request else {
             if matches!(known, Known::AboutRequest(_)) {
-                let reason = format!("{} comes without a signature request", excerpt(&self.kind));
-                return quarantined(inbound, Some(self.kind), reason);
+                let reason = format!("{} comes without a signature request", word(&self.kind));
+                return quarantined(text, Some(&self.kind), reason);
             }
             return self.understood(other_subject(callback), None);
         };
         let request = read_object::<SignatureRequest>(raw);
         let Some((id, request)) = request.and_then(|r| Some((r.signature_request_id.clone()?, r))) else {
-            let reason = format!("the signature request of {} has no id", excerpt(&self.kind));
-            return quarantined(inbound, Some(self.kind), reason);
+            let reason = format!("the signature request of {} has no id", word(&self.kind));
+            return quarantined(text, Some(&self.kind), reason);
         };
         let notification = match known {
             Known::Aside => None,
@@ -262,7 +261,7 @@ impl News {
         Interpretation {
             key: IdempotencyKey::new(self.at, &parts),
             repeat_means: RepeatMeans::Nothing,
-            kind: Some(excerpt(&self.kind)),
+            kind: Some(word(&self.kind)),
             envelope: news.as_ref().map(|news| news.envelope.clone()),
             meaning: Meaning::Understood(news.into_iter().collect()),
         }
@@ -275,12 +274,14 @@ impl News {
         Notification {
             envelope: EnvelopeId::new(id),
             kind,
-            kind_at_platform: excerpt(&self.kind),
+            kind_at_platform: word(&self.kind),
             occurred_at: self.at,
-            signer: signature.and_then(|s| s.signer_email_address.clone().or_else(|| s.signer_name.clone())),
+            signer: signature
+                .and_then(|s| s.signer_email_address.as_deref().or(s.signer_name.as_deref()))
+                .map(excerpt),
             detail: detail.as_deref().map(excerpt),
-            sender: request.requester_email_address,
-            name: request.title,
+            sender: request.requester_email_address.as_deref().map(excerpt),
+            name: request.title.as_deref().map(excerpt),
         }
     }
 

@@ -200,6 +200,100 @@ fn an_urlencoded_form_is_read_like_a_multipart_one() {
 }
 
 #[test]
+fn an_urlencoded_field_counts_once_and_by_its_exact_bytes() {
+    let form = |body: &[u8]| {
+        let mut inbound = inbound(Method::POST, None, "", body.to_vec());
+        let content_type = HeaderValue::from_static("application/x-www-form-urlencoded");
+        inbound.headers.insert("content-type", content_type);
+        inbound
+    };
+    let twice = form(b"json=%7B%7D&json=%7B%7D");
+    let Meaning::Quarantined(reason) = DropboxSign.interpret(&twice).meaning else { panic!("understood") };
+    assert!(reason.contains("twice"), "{reason}");
+    let mut latin = form(b"json=%7B%22a%22%3A%22%FF%22%7D");
+    let exact = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, KEY.as_bytes()), b"{\"a\":\"\xFF\"}");
+    let digest = HeaderValue::from_str(&STANDARD.encode(exact.as_ref())).unwrap();
+    latin.headers.insert("content-sha256", digest);
+    assert_eq!(DropboxSign.authenticate(&latin, &keys(&[KEY])), Ok(()));
+}
+
+#[test]
+fn a_visit_to_the_url_is_not_a_callback() {
+    let visit = inbound(Method::GET, None, "", "");
+    assert_eq!(DropboxSign.authenticate(&visit, &keys(&[KEY])), Err(Refusal::Unsigned));
+    let empty_post = inbound(Method::POST, None, "", "");
+    assert_eq!(DropboxSign.authenticate(&empty_post, &keys(&[KEY])), Ok(()), "kept, in quarantine");
+}
+
+#[test]
+fn what_is_said_beside_the_hash_stays_unread_until_the_hash_is_checked() {
+    // Too deep for any parser: whoever reads it before the check would refuse the callback.
+    let deep = format!("{}{}", "[".repeat(500), "]".repeat(500));
+    let hash = hex_mac("1348177752signature_request_sent");
+    let body = format!(
+        r#"{{"event":{{"event_time":"1348177752","event_type":"signature_request_sent","event_hash":"{hash}",
+        "event_metadata":{{"related_signature_id":{deep}}}}},
+        "signature_request":{{"signature_request_id":"{ID}"}}}}"#
+    );
+    assert_eq!(authenticate(&body), Ok(()));
+    let news = understood(DropboxSign.interpret(&json_callback(&body)).meaning);
+    assert_eq!(news[0].kind, NotificationKind::Sent);
+}
+
+#[test]
+fn a_quarantined_repeat_is_recognised_whatever_boundary_is_around_it() {
+    let form = |boundary: &str, content: &str| {
+        let head = "Content-Disposition: form-data; name=\"json\"";
+        let body = format!("--{boundary}\r\n{head}\r\n\r\n{content}\r\n--{boundary}--\r\n");
+        let mut inbound = inbound(Method::POST, None, "", body);
+        let content_type = format!("multipart/form-data; boundary={boundary}");
+        inbound.headers.insert("content-type", HeaderValue::from_str(&content_type).unwrap());
+        DropboxSign.interpret(&inbound)
+    };
+    for content in ["{}", "{", r#"{"error":{}}"#, r#"{"event":{"event_type":"signature_request_sent"}}"#] {
+        let first = form("a", content);
+        assert!(matches!(first.meaning, Meaning::Quarantined(_)), "{content}");
+        assert_eq!(first.key, form("b", content).key, "{content}");
+        assert_ne!(first.key, form("a", "{ }").key);
+    }
+}
+
+#[test]
+fn foreign_text_of_any_length_is_kept_short_and_never_quoted_by_the_parser() {
+    let long = "confidential ".repeat(100_000);
+    let subject = json!({ "signature_request_id": ID, "title": long, "requester_email_address": long,
+        "signatures": [{ "status_code": "declined", "signer_name": long, "decline_reason": long }] });
+    for body in [
+        json!(long).to_string(),
+        json!({ "error": long }).to_string(),
+        format!(r#"{{"event":{{}},"event":"{long}"}}"#),
+        format!(r#"{{"{long}":"{long}" {long}"#),
+        event(&long, json!({})).to_string(),
+        event(&long, json!({ "signature_request": subject })).to_string(),
+        event(&long, json!({ "signature_request": { "title": long } })).to_string(),
+        event("signature_request_declined", json!({ "signature_request": subject })).to_string(),
+    ] {
+        let noted = DropboxSign.interpret(&json_callback(&body));
+        let mut texts = vec![noted.kind];
+        match noted.meaning {
+            Meaning::Quarantined(reason) => texts.push(Some(reason)),
+            Meaning::Understood(news) => texts.extend(news.into_iter().flat_map(|news| {
+                [Some(news.kind_at_platform), news.signer, news.detail, news.sender, news.name]
+            })),
+        }
+        for text in texts.into_iter().flatten() {
+            assert!(text.chars().count() <= 400, "{} characters", text.chars().count());
+        }
+    }
+    let Meaning::Quarantined(reason) =
+        DropboxSign.interpret(&json_callback("{\"a\":\n \"x\" secret")).meaning
+    else {
+        panic!("understood")
+    };
+    assert!(reason.contains("line 2") && !reason.contains("secret"), "{reason}");
+}
+
+#[test]
 fn every_event_type_means_what_the_facts_say() {
     use NotificationKind as Kind;
     let about = [
@@ -349,7 +443,13 @@ fn the_status_is_derived_from_flags_and_signers() {
         assert_eq!((envelope.status, envelope.status_at_platform.as_str()), (status, word), "{request}");
         assert_eq!(envelope.completed_at.is_some(), status == EnvelopeStatus::Completed);
     }
-    assert!(found(json!({ "test_mode": true })).test_mode);
+    for yes in [json!(true), json!(1), json!("true"), json!("1")] {
+        assert!(found(json!({ "test_mode": yes })).test_mode, "{yes}");
+        assert_eq!(found(json!({ "is_complete": yes })).status, EnvelopeStatus::Completed, "{yes}");
+        assert_eq!(found(json!({ "is_declined": yes })).status, EnvelopeStatus::Declined, "{yes}");
+        assert_eq!(found(json!({ "has_error": yes })).status, EnvelopeStatus::Failed, "{yes}");
+    }
+    assert!(!found(json!({ "test_mode": "0" })).test_mode);
 }
 
 #[test]
@@ -475,6 +575,27 @@ fn a_sweep_asks_for_completed_then_declined_page_by_page() {
     }
 }
 
+#[test]
+fn an_odd_row_is_skipped_and_an_answer_without_the_list_is_none() {
+    let read = |body: String| {
+        let call = DropboxSign.changed_since(&access(&DropboxSign), &window_of(&now()));
+        result(call, [answer(200, body)])
+    };
+    let rows = json!([null, 5, {}, { "signature_request_id": null }, { "signature_request_id": ID }]);
+    let page =
+        read(json!({ "signature_requests": rows, "list_info": { "num_pages": 1 } }).to_string()).unwrap();
+    assert_eq!(page.items.iter().map(|item| item.id.as_str()).collect::<Vec<_>>(), [ID]);
+    let full = vec![json!({}); 100];
+    assert_eq!(read(json!({ "signature_requests": full }).to_string()).unwrap().next.as_deref(), Some("0.2"));
+    let null = read(r#"{"signature_requests":null}"#.to_owned()).unwrap();
+    assert_eq!((null.items.len(), null.next.as_deref()), (0, Some("1.1")));
+    let raw = r#"{"signature_requests":[{"signature_request_id":"a","metadata":{"b": 1.50}}]}"#;
+    assert_eq!(read(raw.to_owned()).unwrap().items[0].metadata.as_deref(), Some(r#"{"b": 1.50}"#));
+    for foreign in ["{}", r#"{"signature_requests":{}}"#, r#"{"ok":true}"#] {
+        assert_eq!(read(foreign.to_owned()).unwrap_err().kind(), ErrorKind::Unintelligible, "{foreign}");
+    }
+}
+
 fn window_of(since: &aftersign_core::Timestamp) -> Window {
     Window { since: *since, until: now(), cursor: None }
 }
@@ -493,6 +614,16 @@ fn removal_is_asked_only_for_what_may_be_removed() {
     );
     assert_eq!(done(404, r#"{"error":{"error_name":"not_found"}}"#).unwrap(), Disposal::AlreadyGone);
     assert_eq!(done(410, r#"{"error":{"error_name":"deleted"}}"#).unwrap(), Disposal::AlreadyGone);
+    for mute in ["", "{}", r#"{"error":{"error_msg":"m"}}"#] {
+        for status in [404, 410] {
+            let refused = done(status, mute).unwrap_err();
+            assert_eq!(refused.remedy(), Remedy::Retry(None), "{status} {mute}: not the platform's own word");
+            assert!(dispose(envelope(ID, EnvelopeStatus::Expired), status, mute).0.is_err());
+        }
+    }
+    let gone = r#"{"error":{"error_name":"deleted"}}"#;
+    let expired = dispose(envelope(ID, EnvelopeStatus::Expired), 410, gone).0.unwrap();
+    assert_eq!(expired, Disposal::AlreadyGone);
     for (status, name) in
         [(400, "signature_request_remove_failed"), (401, "unauthorized"), (403, "forbidden")]
     {

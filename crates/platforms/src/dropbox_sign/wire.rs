@@ -27,7 +27,7 @@ pub(super) struct Callback<'a> {
     pub(super) transmission: Option<&'a RawValue>,
 }
 
-/// The three fields of an event that its hash is about, as they are written.
+/// An event: the three fields that its hash is about, as they are written, and what else is said of it.
 #[derive(Deserialize)]
 pub(super) struct Event<'a> {
     #[serde(borrow, default)]
@@ -36,8 +36,9 @@ pub(super) struct Event<'a> {
     pub(super) event_type: Option<&'a RawValue>,
     #[serde(borrow, default)]
     pub(super) event_hash: Option<&'a RawValue>,
-    #[serde(default, deserialize_with = "lenient::value")]
-    pub(super) event_metadata: Option<EventMetadata>,
+    /// Unread until the hash is checked: a parsed value takes many times the room of its text.
+    #[serde(borrow, default)]
+    pub(super) event_metadata: Option<&'a RawValue>,
 }
 
 /// `event_metadata`; may be absent.
@@ -80,13 +81,13 @@ pub(super) struct SignatureRequest {
     pub(super) metadata: Option<Box<RawValue>>,
     #[serde(deserialize_with = "lenient::seconds")]
     pub(super) created_at: Option<Timestamp>,
-    #[serde(deserialize_with = "lenient::value")]
+    #[serde(deserialize_with = "lenient::flag")]
     pub(super) test_mode: Option<bool>,
-    #[serde(deserialize_with = "lenient::value")]
+    #[serde(deserialize_with = "lenient::flag")]
     pub(super) is_complete: Option<bool>,
-    #[serde(deserialize_with = "lenient::value")]
+    #[serde(deserialize_with = "lenient::flag")]
     pub(super) is_declined: Option<bool>,
-    #[serde(deserialize_with = "lenient::value")]
+    #[serde(deserialize_with = "lenient::flag")]
     pub(super) has_error: Option<bool>,
     #[serde(deserialize_with = "lenient::list")]
     pub(super) signatures: Vec<Signature>,
@@ -126,7 +127,9 @@ pub(super) struct OneRequest {
 pub(super) struct RequestList {
     #[serde(default, deserialize_with = "lenient::value")]
     pub(super) list_info: Option<ListInfo>,
-    pub(super) signature_requests: Vec<SignatureRequest>,
+    /// Must be there: an answer without it is not this list.
+    #[serde(deserialize_with = "lenient::rows")]
+    pub(super) signature_requests: Vec<Option<SignatureRequest>>,
 }
 
 /// `list_info` of a list.

@@ -1,13 +1,11 @@
 //! API v6 of eSignAnyWhere, and v5 for envelopes that v6 refuses with ERR0063.
 //!
 //! "404" means "unknown, deleted or not visible to this token" alike; the history tells the first from the
-//! second, and what stays 404 everywhere is not found. Deleting is confirmed by the history too.
+//! second, and what stays 404 everywhere is not found. Files are in `artifacts.rs`, deleting in `disposal.rs`.
 
-use aftersign_core::artifact::{ArtifactKind, ArtifactRef, Content, split_extension};
 use aftersign_core::envelope::{Envelope, EnvelopeStatus, Lookup, Signer};
 use aftersign_core::ids::EnvelopeId;
-use aftersign_core::platform::{Access, Call, Disposal, Identity, Next, Page, Window};
-use aftersign_core::proof::TransferProof;
+use aftersign_core::platform::{Access, Call, Identity, Next, Page, Window};
 use aftersign_core::{Error, ErrorKind, Remedy, Timestamp};
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE};
@@ -16,14 +14,13 @@ use jiff::SignedDuration;
 
 use super::callback::guid;
 use super::wire::{
-    ActionDetail, Activity, Bulk, BulkV5, Configuration, Delete, EnvelopeV5, EnvelopeV6, ErrorAnswer, Files,
-    Find, Found, FoundEnvelope, History, Person, Step, WhoAmI,
+    ActionDetail, Activity, Bulk, Configuration, EnvelopeV5, EnvelopeV6, ErrorAnswer, Find, Found,
+    FoundEnvelope, History, Person, Step, WhoAmI,
 };
 use crate::exchange::{
-    Body, excerpt, is_disturbed, is_plain_refusal, misconfigured, own_status, read_json, refused_by_status,
-    refused_by_stranger, request, retry_after, safe_id, secret_header, unintelligible,
+    Body, excerpt, is_plain_refusal, misconfigured, own_status, read_json, refused_by_status,
+    refused_by_stranger, request, retry_after, safe_id, secret_header, unintelligible, word,
 };
-use crate::listing::ArtifactList;
 
 /// The route of an envelope that only version 5 reads.
 pub(super) const V5: &str = "v5";
@@ -40,21 +37,13 @@ const SLICES_MAX: i32 = 1_044;
 /// What a sweep asks for, in turn; only one status can be asked at a time.
 const SWEPT: [&str; 4] = ["Completed", "Rejected", "Canceled", "Expired"];
 
-/// Prefixes of artifact ids: a file of either generation, or one of the platform's own records.
-const FILE: &str = "file";
-const FILE_V5: &str = "v5";
-const RECORD: &str = "record";
-/// The records.
-const ENVELOPE: &str = "envelope";
-const ENVELOPE_V5: &str = "envelope-v5";
-const CONFIGURATION: &str = "configuration";
-
 /// Where and with what an account's API is called; cloned into the readers that go on asking.
 #[derive(Clone)]
 pub(super) struct Api {
     root: String,
     token: HeaderValue,
-    operation: &'static str,
+    /// What errors are named after.
+    pub(super) operation: &'static str,
 }
 
 impl Api {
@@ -75,7 +64,8 @@ impl Api {
         Ok(Self { root: root.to_owned(), token, operation })
     }
 
-    fn send(
+    /// A request to either generation.
+    pub(super) fn send(
         &self,
         method: Method,
         generation: &str,
@@ -103,7 +93,8 @@ impl Api {
         self.send(Method::GET, "v5", path, Bytes::new())
     }
 
-    fn post(&self, path: &str, body: &impl serde::Serialize) -> Result<Request<Bytes>, Error> {
+    /// A write to version 6.
+    pub(super) fn post(&self, path: &str, body: &impl serde::Serialize) -> Result<Request<Bytes>, Error> {
         let body = serde_json::to_vec(body).map_err(|error| {
             misconfigured(self.operation, "the request has no JSON form").caused_by(error)
         })?;
@@ -147,7 +138,7 @@ impl Api {
 }
 
 /// A GUID that may stand in a path.
-fn envelope_guid(operation: &'static str, id: &EnvelopeId) -> Result<String, Error> {
+pub(super) fn envelope_guid(operation: &'static str, id: &EnvelopeId) -> Result<String, Error> {
     guid(id.as_str()).ok_or_else(|| match safe_id(operation, id.as_str()) {
         Err(error) => error,
         Ok(id) => {
@@ -186,19 +177,28 @@ pub(super) fn fetch_envelope(access: &Access, id: &EnvelopeId) -> Result<Call<Lo
     }))
 }
 
-/// Version 6 keeps the metadata in the configuration. An unreadable one never stops the archiving; a
-/// disturbance is tried again, so that metadata is not lost to a bad minute.
+/// Version 6 keeps the metadata in the configuration. Without it the archiving goes on only if the platform
+/// itself refuses it: metadata must not be lost for good to somebody else's page.
 fn fetch_metadata(api: &Api, mut envelope: Envelope) -> Result<Next<Lookup>, Error> {
     let request = api.get(&format!("envelope/{}/configuration", envelope.id))?;
     let api = api.clone();
     Ok(Next::Then(api.clone().then(request, move |response| {
-        if is_disturbed(&response) {
-            return Err(api.refused(&response));
-        }
-        let configuration: Option<Configuration> = api.answer(&response).ok();
+        let configuration = configuration(&api, &response)?;
         envelope.metadata = configuration.and_then(|configuration| configuration.meta_data);
         Ok(Next::Done(Lookup::Found(Box::new(envelope))))
     })))
+}
+
+/// The configuration; `None` if the platform refuses it in its own words. Whatever else is not the configuration
+/// (a proxy's page, a cut answer, a refusal of the token) is an error to try again.
+pub(super) fn configuration(api: &Api, response: &Response<Bytes>) -> Result<Option<Configuration>, Error> {
+    let status = response.status();
+    let about_us = matches!(status.as_u16(), 401 | 408 | 429);
+    let in_its_words = own_status(response) == Some(403) || names_error(response);
+    if is_other_generation(response) || (status.is_client_error() && !about_us && in_its_words) {
+        return Ok(None);
+    }
+    api.answer(response).map(Some)
 }
 
 fn fetch_v5(api: &Api, asked: EnvelopeId) -> Result<Next<Lookup>, Error> {
@@ -223,7 +223,7 @@ fn is_it_gone(api: &Api, asked: EnvelopeId) -> Result<Next<Lookup>, Error> {
             return is_it_a_bulk(&api, &asked);
         }
         let history: History = api.answer(&response)?;
-        if history.envelope_has_been_deleted {
+        if history.says_deleted() {
             return Ok(Next::Done(Lookup::Deleted { at: history.envelope_deletion_date }));
         }
         let message = "the platform hides the envelope and its history says that it is not deleted";
@@ -235,11 +235,11 @@ fn is_it_a_bulk(api: &Api, asked: &EnvelopeId) -> Result<Next<Lookup>, Error> {
     let request = api.get(&format!("envelopebulk/{asked}"))?;
     let api = api.clone();
     Ok(Next::Then(api.clone().then(request, move |response| {
-        if is_disturbed(&response) {
-            return Err(api.refused(&response));
+        if is_plain_refusal(&response) || own_status(&response) == Some(403) {
+            return Ok(Next::Done(Lookup::NotFound));
         }
-        let bulk: Option<Bulk> = api.answer(&response).ok();
-        if bulk.is_some_and(|bulk| bulk.bulk_status.is_some()) {
+        let bulk: Bulk = api.answer(&response)?;
+        if bulk.bulk_status.is_some() {
             let message = "this is the parent of a bulk; its children are envelopes of their own";
             return Err(api.error(ErrorKind::Rejected, Remedy::Abandon, message));
         }
@@ -255,7 +255,7 @@ fn same_envelope(api: &Api, asked: &EnvelopeId, answered: Option<&str>) -> Resul
 }
 
 fn envelope_v6(id: EnvelopeId, found: EnvelopeV6) -> Envelope {
-    let word = found.envelope_status.unwrap_or_default();
+    let word = word(found.envelope_status.as_deref().unwrap_or_default());
     let status = status(&word);
     let finished = found.activities.iter().filter_map(|activity| activity.finished_date).max();
     Envelope {
@@ -301,7 +301,7 @@ fn join_names(first: Option<&str>, last: Option<&str>) -> Option<String> {
 
 /// Version 5 does not name the sender.
 fn envelope_v5(id: EnvelopeId, found: EnvelopeV5) -> Envelope {
-    let word = found.status.unwrap_or_default();
+    let word = word(found.status.as_deref().unwrap_or_default());
     let status = status(&word);
     let options = found.basic_options.unwrap_or_default();
     let steps: Vec<Step> =
@@ -351,161 +351,6 @@ fn status(word: &str) -> EnvelopeStatus {
     }
 }
 
-/// Asks version 6 for the files, also for envelopes of version 5; where it refuses those, version 5's own
-/// answer has the ids.
-pub(super) fn list_artifacts(access: &Access, known: &Envelope) -> Result<Call<Vec<ArtifactRef>>, Error> {
-    let api = Api::new("esignanywhere list artifacts", access)?;
-    let guid = envelope_guid(api.operation, &known.id)?;
-    if !known.status.is_final() {
-        let message = "the envelope is not final, so its files are not either";
-        return Err(api.error(ErrorKind::NotReady, Remedy::Park, message));
-    }
-    let by_v5 = known.route.as_deref() == Some(V5);
-    let completed = known.status == EnvelopeStatus::Completed;
-    let request = api.get(&format!("envelope/{guid}/files"))?;
-    Ok(api.clone().then(request, move |response| {
-        if is_other_generation(&response) || (by_v5 && is_plain_refusal(&response)) {
-            return list_v5(&api, &guid, completed);
-        }
-        let mut list = ArtifactList::new(api.operation);
-        add_files(&mut list, api.answer(&response)?)?;
-        if by_v5 {
-            add_record(&mut list, ENVELOPE_V5);
-            return finished(&api, completed, list);
-        }
-        add_record(&mut list, ENVELOPE);
-        list_configuration(&api, &guid, completed, list)
-    }))
-}
-
-/// The configuration is archived if it can be read; one that cannot be never stops the rest.
-fn list_configuration(
-    api: &Api,
-    guid: &str,
-    completed: bool,
-    mut list: ArtifactList,
-) -> Result<Next<Vec<ArtifactRef>>, Error> {
-    let request = api.get(&format!("envelope/{guid}/configuration"))?;
-    let api = api.clone();
-    Ok(Next::Then(api.clone().then(request, move |response| {
-        if is_disturbed(&response) {
-            return Err(api.refused(&response));
-        }
-        if api.answer::<Configuration>(&response).is_ok() {
-            add_record(&mut list, CONFIGURATION);
-        }
-        finished(&api, completed, list)
-    })))
-}
-
-fn list_v5(api: &Api, guid: &str, completed: bool) -> Result<Next<Vec<ArtifactRef>>, Error> {
-    let request = api.get_v5(&format!("envelope/{guid}"))?;
-    let api = api.clone();
-    Ok(Next::Then(api.clone().then(request, move |response| {
-        let found: EnvelopeV5 = api.answer(&response)?;
-        let mut list = ArtifactList::new(api.operation);
-        for bulk in found.bulks.into_iter().flatten() {
-            add_v5(&mut list, bulk)?;
-        }
-        add_record(&mut list, ENVELOPE_V5);
-        finished(&api, completed, list)
-    })))
-}
-
-fn add_files(list: &mut ArtifactList, files: Files) -> Result<(), Error> {
-    for document in files.documents.into_iter().flatten() {
-        let name = document.file_name.unwrap_or_else(|| "document".to_owned());
-        let trail = document.audit_trail_file_id;
-        list.add(FILE, Some(document.file_id), ArtifactKind::Document, &name, signed_content(&name))?;
-        list.add(FILE, trail, ArtifactKind::AuditTrail, &audit_trail_of(&name), Content::Pdf)?;
-        for file in document.attachments.into_iter().flatten() {
-            let name = file.file_name.as_deref().unwrap_or("attachment");
-            list.add(FILE, Some(file.file_id), ArtifactKind::Attachment, name, Content::Any)?;
-        }
-    }
-    if let Some(trail) = files.audit_trail {
-        list.add(FILE, trail.file_id, ArtifactKind::AuditTrail, "audit-trail.pdf", Content::Pdf)?;
-        list.add(FILE, trail.xml_file_id, ArtifactKind::AuditTrail, "audit-trail.xml", Content::Xml)?;
-    }
-    for file in files.legal_documents.into_iter().flatten() {
-        let name = file.file_name.as_deref().unwrap_or("legal-document");
-        list.add(FILE, Some(file.file_id), ArtifactKind::LegalEvidence, name, Content::Any)?;
-    }
-    Ok(())
-}
-
-/// The ids that version 5 has inside the envelope itself.
-fn add_v5(list: &mut ArtifactList, bulk: BulkV5) -> Result<(), Error> {
-    for document in bulk.finished_documents.into_iter().flatten() {
-        let name = document.file_name.unwrap_or_else(|| "document".to_owned());
-        let content = signed_content(&name);
-        list.add(FILE_V5, document.flow_document_id, ArtifactKind::Document, &name, content)?;
-        let trail = document.log_document_id;
-        list.add(FILE_V5, trail, ArtifactKind::AuditTrail, &audit_trail_of(&name), Content::Pdf)?;
-        for file in document.attachments.into_iter().flatten() {
-            let name = file.name.as_deref().unwrap_or("attachment");
-            list.add(FILE_V5, file.document_id, ArtifactKind::Attachment, name, Content::Any)?;
-        }
-    }
-    let (pdf, xml) = (bulk.log_document_id, bulk.log_xml_document_id);
-    list.add(FILE_V5, pdf, ArtifactKind::AuditTrail, "audit-trail.pdf", Content::Pdf)?;
-    list.add(FILE_V5, xml, ArtifactKind::AuditTrail, "audit-trail.xml", Content::Xml)?;
-    let steps = bulk.steps.into_iter().flatten();
-    for file in steps.flat_map(|step| step.disclaimer_documents.unwrap_or_default()) {
-        let name = file.disclaimer_type.as_deref().unwrap_or("legal-document");
-        list.add(FILE_V5, file.document_id, ArtifactKind::LegalEvidence, name, Content::Any)?;
-    }
-    Ok(())
-}
-/// A completed envelope without documents is one whose post-processing still runs.
-fn finished(api: &Api, completed: bool, list: ArtifactList) -> Result<Next<Vec<ArtifactRef>>, Error> {
-    let artifacts = list.finish();
-    if completed && artifacts.iter().all(|artifact| artifact.kind != ArtifactKind::Document) {
-        let message = "the envelope is completed and its documents are not listed yet";
-        return Err(api.error(ErrorKind::NotReady, Remedy::Park, message));
-    }
-    Ok(Next::Done(artifacts))
-}
-
-fn add_record(list: &mut ArtifactList, record: &str) {
-    list.add_record(&format!("{RECORD}:{record}"), &format!("{record}.json"));
-}
-
-/// Signed documents are PDFs, but for those signed as PKCS #7 containers.
-fn signed_content(name: &str) -> Content {
-    if name.to_ascii_lowercase().ends_with(".p7m") { Content::Any } else { Content::Pdf }
-}
-
-fn audit_trail_of(document: &str) -> String {
-    let stem = split_extension(document).0;
-    format!("{stem} audit trail.pdf")
-}
-
-pub(super) fn download(
-    access: &Access,
-    id: &EnvelopeId,
-    artifact: &ArtifactRef,
-) -> Result<Request<Bytes>, Error> {
-    let api = Api::new("esignanywhere download", access)?;
-    let guid = envelope_guid(api.operation, id)?;
-    let (route, file) = artifact.id.split_once(':').unwrap_or_default();
-    match (route, file) {
-        (RECORD, ENVELOPE) => api.get(&format!("envelope/{guid}")),
-        (RECORD, ENVELOPE_V5) => api.get_v5(&format!("envelope/{guid}")),
-        (RECORD, CONFIGURATION) => api.get(&format!("envelope/{guid}/configuration")),
-        (FILE, file) => api.get(&format!("file/{}", safe_id(api.operation, file)?)),
-        (FILE_V5, file) => {
-            api.get_v5(&format!("envelope/downloadCompletedDocument/{}", safe_id(api.operation, file)?))
-        }
-        _ => {
-            let message = "no artifact of this platform has such an id; list the artifacts again";
-            Err(api
-                .error(ErrorKind::Rejected, Remedy::AskPerson, message)
-                .with("artifact", excerpt(&artifact.id)))
-        }
-    }
-}
-
 /// One `find` per status and week, because it has no pages, no "changed since" and no documented cap.
 pub(super) fn changed_since(access: &Access, window: &Window) -> Result<Call<Page<Envelope>>, Error> {
     let api = Api::new("esignanywhere list changes", access)?;
@@ -528,17 +373,17 @@ pub(super) fn changed_since(access: &Access, window: &Window) -> Result<Call<Pag
     };
     Ok(api.clone().then(request, move |response| {
         let found: Found = api.answer(&response)?;
-        let rows = found.envelopes.unwrap_or_default().into_iter();
-        let items = rows.map(|row| found_envelope(&api, row, asked)).collect::<Result<_, Error>>()?;
+        // A row without an id names nothing; the others must not suffer for it.
+        let rows = found.envelopes.into_iter().flatten();
+        let items = rows.filter_map(|row| found_envelope(row, asked)).collect();
         Ok(Next::Done(Page { items, next }))
     }))
 }
 
-fn found_envelope(api: &Api, row: FoundEnvelope, asked: &str) -> Result<Envelope, Error> {
-    let id =
-        guid(&row.id).ok_or_else(|| api.unintelligible("a row of the list has an id that is no GUID"))?;
-    let word = row.status.unwrap_or_else(|| asked.to_owned());
-    Ok(Envelope {
+fn found_envelope(row: FoundEnvelope, asked: &str) -> Option<Envelope> {
+    let id = row.id.as_deref().and_then(guid)?;
+    let word = word(row.status.as_deref().unwrap_or(asked));
+    Some(Envelope {
         id: EnvelopeId::new(id),
         name: row.name,
         status: status(&word),
@@ -561,98 +406,21 @@ fn read_cursor(cursor: Option<&str>) -> Option<(usize, i32)> {
     (index < SWEPT.len() && (0..=SLICES_MAX).contains(&slice)).then_some((index, slice))
 }
 
-/// The platform deletes running envelopes too, so only a completed one is ever deleted here.
-pub(super) fn dispose(access: &Access, proof: &TransferProof) -> Result<Call<Disposal>, Error> {
-    let api = Api::new("esignanywhere delete", access)?;
-    let guid = envelope_guid(api.operation, proof.envelope_id())?;
-    if proof.status() != EnvelopeStatus::Completed {
-        let reason = format!("only completed envelopes are deleted; this one is {}", proof.status().as_str());
-        return confirm(&api, &guid, None, Disposal::Kept(reason));
-    }
-    let request = api.post("envelope/delete", &Delete { envelope_id: &guid })?;
-    let by_v5 = proof.envelope().route.as_deref() == Some(V5);
-    Ok(api.clone().then(request, move |response| {
-        if response.status().is_success() {
-            return deleted(&api, &guid);
-        }
-        let other_generation = is_other_generation(&response);
-        if own_status(&response) == Some(404) {
-            let kept = "the platform does not find it for deleting, and says that it is not deleted";
-            return confirm(&api, &guid, Some(Disposal::AlreadyGone), Disposal::Kept(kept.to_owned()))
-                .map(Next::Then);
-        }
-        if other_generation || (by_v5 && is_plain_refusal(&response)) {
-            return delete_v5(&api, guid);
-        }
-        match error_of(&response) {
-            Some(ErrorAnswer { error_id: Some(id), message, .. }) if id == "ERR0013" || id == "ERR0010" => {
-                Ok(Next::Done(Disposal::Kept(excerpt(&message.unwrap_or(id)))))
-            }
-            _ if own_status(&response) == Some(403) => {
-                Ok(Next::Done(Disposal::Kept("this access may not delete envelopes".to_owned())))
-            }
-            _ => Err(api.refused(&response)),
-        }
-    }))
-}
-
-fn delete_v5(api: &Api, guid: String) -> Result<Next<Disposal>, Error> {
-    let request = api.send(Method::DELETE, V5, &format!("envelope/{guid}"), Bytes::new())?;
-    let api = api.clone();
-    Ok(Next::Then(api.clone().then(request, move |response| {
-        match response.status().is_success() || own_status(&response) == Some(404) {
-            true => deleted(&api, &guid),
-            false => Err(api.refused(&response)),
-        }
-    })))
-}
-
-/// The platform took the deletion; its history must say so too.
-fn deleted(api: &Api, guid: &str) -> Result<Next<Disposal>, Error> {
-    let request = api.get(&format!("envelope/{guid}/history"))?;
-    let api = api.clone();
-    Ok(Next::Then(api.clone().then(request, move |response| {
-        if own_status(&response) == Some(404) {
-            return Ok(Next::Done(Disposal::Removed));
-        }
-        let history: History = api.answer(&response)?;
-        if history.envelope_has_been_deleted {
-            return Ok(Next::Done(Disposal::Removed));
-        }
-        let message = "the platform took the deletion and its history does not show it yet";
-        Err(api.error(ErrorKind::NotReady, Remedy::Retry(None), message))
-    })))
-}
-
-/// Asks the history whether the envelope is gone; changes nothing.
-fn confirm(
-    api: &Api,
-    guid: &str,
-    if_unknown: Option<Disposal>,
-    if_there: Disposal,
-) -> Result<Call<Disposal>, Error> {
-    let request = api.get(&format!("envelope/{guid}/history"))?;
-    let api = api.clone();
-    Ok(api.clone().then(request, move |response| {
-        if let (Some(404), Some(disposal)) = (own_status(&response), if_unknown) {
-            return Ok(Next::Done(disposal));
-        }
-        let history: History = api.answer(&response)?;
-        let gone = history.envelope_has_been_deleted;
-        Ok(Next::Done(if gone { Disposal::AlreadyGone } else { if_there }))
-    }))
-}
-
 /// The platform's own error object, if the body is one.
-fn error_of(response: &Response<Bytes>) -> Option<ErrorAnswer> {
+pub(super) fn error_of(response: &Response<Bytes>) -> Option<ErrorAnswer> {
     match Body::of(response.body()) {
         Body::Json(value) if !response.status().is_success() => serde_json::from_value(value).ok(),
         _ => None,
     }
 }
 
+/// Whether a refusal bears the platform's own name for it.
+pub(super) fn names_error(response: &Response<Bytes>) -> bool {
+    error_of(response).is_some_and(|error| error.error_id.is_some())
+}
+
 /// Whether version 6 says that the envelope was made by version 5.
-fn is_other_generation(response: &Response<Bytes>) -> bool {
+pub(super) fn is_other_generation(response: &Response<Bytes>) -> bool {
     error_of(response).is_some_and(|error| error.error_id.as_deref() == Some(OTHER_GENERATION))
 }
 

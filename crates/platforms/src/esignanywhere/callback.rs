@@ -1,8 +1,10 @@
 //! Callbacks of eSignAnyWhere: a URL template with its placeholders filled in.
 //!
 //! The data is in the query alone, whatever the method; the body is ignored. Names of parameters are the
-//! integrator's choice, so the usual ones are taken in any case. A call cannot be told from its retry, nor
-//! from a second event of the same kind: the key names what is announced, and a repeat may be news.
+//! integrator's choice, so the usual ones are taken in any case, and where none of them is used the values are
+//! known by what they look like. A placeholder that was not replaced says nothing. A call cannot be told from
+//! its retry, nor from a second event of the same kind: the key names what is announced, and a repeat may be
+//! news.
 
 use aftersign_core::Timestamp;
 use aftersign_core::callback::{
@@ -11,8 +13,8 @@ use aftersign_core::callback::{
 use aftersign_core::ids::EnvelopeId;
 use aftersign_core::platform::CallbackUrl;
 
-use crate::exchange::excerpt;
-use crate::form::{self, Plus};
+use crate::exchange::{excerpt, word};
+use crate::form;
 use crate::lenient::parse_date;
 
 /// The path segments that tell the kinds of callback apart.
@@ -59,7 +61,7 @@ pub(super) fn urls(base: &str) -> Vec<CallbackUrl> {
     ]
 }
 
-/// The query's values by what they are; blank ones count as absent.
+/// The query's values by what they are; blank ones and placeholders that were not replaced count as absent.
 #[derive(Default)]
 struct Said {
     envelope: Option<String>,
@@ -71,27 +73,51 @@ struct Said {
     recipient_email: Option<String>,
     recipient_order: Option<String>,
     draft: Option<String>,
+    /// The first placeholder that was left as it is, for whoever wonders what is missing.
+    unreplaced: Option<String>,
 }
 
 impl Said {
     fn read(query: &str) -> Self {
         let mut said = Self::default();
-        for (name, value) in form::pairs(query, Plus::Literal) {
-            let Some(slot) = said.slot(&name) else { continue };
+        let (mut names_envelope, mut names_action) = (false, false);
+        let mut unnamed = Vec::new();
+        for (name, value) in form::pairs(query) {
+            let name = folded(&name);
+            names_envelope |= NAMES_OF_ENVELOPE.contains(&name.as_str());
+            names_action |= name == NAME_OF_ACTION;
             let value = value.trim();
-            if slot.is_none() && !value.is_empty() {
-                *slot = Some(value.to_owned());
+            if value.is_empty() {
+                continue;
             }
+            match said.slot(&name) {
+                Some(_) if value.contains("##") => {
+                    said.unreplaced.get_or_insert_with(|| value.to_owned());
+                }
+                Some(slot) => {
+                    slot.get_or_insert_with(|| value.to_owned());
+                }
+                None if !names_secret(&name) => unnamed.push(value.to_owned()),
+                None => {}
+            }
+        }
+        if !names_envelope {
+            said.envelope = only(unnamed.iter().filter_map(|value| guid(value)));
+        }
+        if !names_action && said.event_type.is_none() {
+            let is_action = |value: &&String| kind_of_action(&normalised(value)) != NotificationKind::Unknown;
+            said.action = only(unnamed.iter().filter(is_action).cloned());
+        }
+        // Who calls the action's parameter `event` means the action all the same.
+        if said.action.is_none() && said.event_type.as_deref().is_some_and(is_action_alone) {
+            said.action = said.event_type.take();
         }
         said
     }
 
     fn slot(&mut self, name: &str) -> Option<&mut Option<String>> {
-        let mut name = name.to_ascii_lowercase();
-        name.retain(|c| !matches!(c, '_' | '-'));
-        Some(match name.as_str() {
-            "envelope" | "envelopeid" => &mut self.envelope,
-            "action" => &mut self.action,
+        Some(match name {
+            NAME_OF_ACTION => &mut self.action,
             "workstep" | "workstepid" => &mut self.workstep,
             "eventtype" | "event" => &mut self.event_type,
             "time" => &mut self.time,
@@ -99,15 +125,52 @@ impl Said {
             "recipientemail" | "email" => &mut self.recipient_email,
             "recipientorder" | "order" => &mut self.recipient_order,
             "draft" | "draftid" => &mut self.draft,
+            name if NAMES_OF_ENVELOPE.contains(&name) => &mut self.envelope,
             _ => return None,
         })
     }
 
-    /// The first value in which a placeholder was left as it is.
-    fn unreplaced(&self) -> Option<&str> {
-        let values = [&self.envelope, &self.action, &self.workstep, &self.event_type, &self.draft];
-        values.into_iter().flatten().map(String::as_str).find(|value| value.contains("##"))
+    fn envelope_id(&self) -> Option<EnvelopeId> {
+        self.envelope.as_deref().and_then(guid).map(EnvelopeId::new)
     }
+
+    fn draft_id(&self) -> Option<String> {
+        self.draft.as_deref().and_then(guid)
+    }
+
+    /// Why the query names no envelope.
+    fn without_envelope(&self) -> String {
+        match (&self.envelope, &self.unreplaced) {
+            (Some(id), _) => format!("`{}` is not an envelope id (a GUID)", excerpt(id)),
+            (None, Some(value)) => unreplaced(value),
+            (None, None) => "the query names no envelope: is the callback URL the one that `accounts urls` \
+                             prints? A placeholder that was not replaced is cut off as a fragment"
+                .to_owned(),
+        }
+    }
+}
+
+/// What the parameter for the envelope is usually called, folded.
+const NAMES_OF_ENVELOPE: [&str; 2] = ["envelope", "envelopeid"];
+/// What the one for the action is called, folded.
+const NAME_OF_ACTION: &str = "action";
+
+/// A parameter's name without what people spell differently.
+fn folded(name: &str) -> String {
+    let mut name = name.to_ascii_lowercase();
+    name.retain(|c| !matches!(c, '_' | '-'));
+    name
+}
+
+/// Whether a parameter of that name is a secret, which must never be taken for an id.
+fn names_secret(name: &str) -> bool {
+    ["token", "secret", "pass", "key", "auth"].iter().any(|word| name.contains(word))
+}
+
+/// The one value that occurs, perhaps repeatedly; `None` if there is none or another besides.
+fn only(mut values: impl Iterator<Item = String>) -> Option<String> {
+    let first = values.next()?;
+    values.all(|other| other == first).then_some(first)
 }
 
 /// The kinds of callback.
@@ -121,13 +184,20 @@ enum Channel {
 
 /// What the content says outranks the path: integrators give one URL to several kinds.
 fn channel(inbound: &Inbound, said: &Said) -> Channel {
-    // One template with all placeholders leaves those of the other kinds as they are.
-    let filled = |value: &Option<String>| value.as_ref().is_some_and(|value| !value.contains("##"));
-    if filled(&said.event_type) && !filled(&said.action) {
+    let path = inbound.channel.as_deref();
+    if said.draft_id().is_some() && said.envelope_id().is_none() {
+        return Channel::Draft;
+    }
+    if said.event_type.is_some() && said.action.is_none() {
         return Channel::Workstep;
     }
-    match inbound.channel.as_deref() {
+    // The draft callback's own words are not documented, so only a known one says that it is another kind.
+    let known = |action: &String| {
+        said.draft.is_none() || kind_of_action(&normalised(action)) != NotificationKind::Unknown
+    };
+    match path {
         Some("envelope") => Channel::Envelope,
+        Some("draft") if said.action.as_ref().is_some_and(known) => Channel::Status,
         Some("draft") => Channel::Draft,
         Some("status") => Channel::Status,
         Some("workstep") if said.action.is_some() => Channel::Status,
@@ -138,46 +208,23 @@ fn channel(inbound: &Inbound, said: &Said) -> Channel {
     }
 }
 
-/// What the callback means; quarantined with the reason if it names nothing that can be looked up.
+/// What the callback means; quarantined with the reason if it names nothing that can be looked up. One that
+/// names an envelope and nothing else that can be read still says "look".
 pub(super) fn interpret(inbound: &Inbound) -> Interpretation {
     let said = Said::read(&inbound.query);
     let channel = channel(inbound, &said);
     if channel == Channel::Draft {
         return draft(inbound, &said);
     }
-    let envelope = match envelope_id(&said) {
-        Ok(envelope) => envelope,
-        Err(reason) => return quarantined(inbound, &said, reason),
+    let Some(envelope) = said.envelope_id() else {
+        return quarantined(inbound, &said, said.without_envelope());
     };
-    if channel == Channel::Workstep {
-        return workstep(inbound, said, envelope);
-    }
-    match (&said.action, channel) {
+    match (channel, &said.event_type, &said.action) {
+        (Channel::Workstep, Some(event_type), _) => workstep(&said, event_type, envelope),
+        (Channel::Workstep, None, _) => announced(envelope, None),
         // Where the placeholder starts a fragment the client cuts the URL there; only one action exists here.
-        (None, Channel::Envelope) => announced(envelope, Some(ENVELOPE_FINISHED)),
-        (Some(action), Channel::Envelope) if action.contains("##") => {
-            announced(envelope, Some(ENVELOPE_FINISHED))
-        }
-        (Some(action), _) if action.contains("##") => {
-            let reason = unreplaced(action);
-            quarantined(inbound, &said, reason)
-        }
-        (action, _) => announced(envelope, action.as_deref()),
-    }
-}
-
-fn envelope_id(said: &Said) -> Result<EnvelopeId, String> {
-    match &said.envelope {
-        None if said.unreplaced().is_some() => Err(unreplaced(said.unreplaced().unwrap_or_default())),
-        None => {
-            Err("the query names no envelope: is the callback URL the one that `accounts urls` prints? A \
-                     placeholder that was not replaced is cut off as a fragment"
-                .to_owned())
-        }
-        Some(id) if id.contains("##") => Err(unreplaced(id)),
-        Some(id) => guid(id)
-            .map(EnvelopeId::new)
-            .ok_or_else(|| format!("`{}` is not an envelope id (a GUID)", excerpt(id))),
+        (Channel::Envelope, _, None) => announced(envelope, Some(ENVELOPE_FINISHED)),
+        (_, _, action) => announced(envelope, action.as_deref()),
     }
 }
 
@@ -194,7 +241,7 @@ fn quarantined(inbound: &Inbound, said: &Said, reason: String) -> Interpretation
     Interpretation {
         key: IdempotencyKey::new(None, &[b"quarantined", channel.as_bytes(), inbound.query.as_bytes()]),
         repeat_means: RepeatMeans::Nothing,
-        kind: said.action.clone().or_else(|| said.event_type.clone()),
+        kind: said.action.as_deref().or(said.event_type.as_deref()).map(word),
         envelope: None,
         meaning: Meaning::Quarantined(reason),
     }
@@ -203,23 +250,22 @@ fn quarantined(inbound: &Inbound, said: &Said, reason: String) -> Interpretation
 /// A callback of the envelope or status kind: an id and an action, no time. `PerhapsNews`, because a second
 /// signer's `workstepFinished` and an `envelopeFinished` triggered anew by hand look like retries.
 fn announced(envelope: EnvelopeId, action: Option<&str>) -> Interpretation {
-    let word = action.map(normalised).unwrap_or_default();
-    let kind = kind_of_action(&word);
-    let notification = notification(&envelope, kind, &excerpt(action.unwrap_or("unnamed")));
+    let name = action.map(normalised).unwrap_or_default();
+    let notification = notification(&envelope, kind_of_action(&name), action.unwrap_or("unnamed"));
     Interpretation {
-        key: IdempotencyKey::new(None, &[b"action", envelope.as_str().as_bytes(), word.as_bytes()]),
+        key: IdempotencyKey::new(None, &[b"action", envelope.as_str().as_bytes(), name.as_bytes()]),
         repeat_means: RepeatMeans::PerhapsNews,
-        kind: action.map(excerpt),
+        kind: action.map(word),
         envelope: Some(envelope),
         meaning: Meaning::Understood(vec![notification]),
     }
 }
 
-fn notification(envelope: &EnvelopeId, kind: NotificationKind, word: &str) -> Notification {
+fn notification(envelope: &EnvelopeId, kind: NotificationKind, name: &str) -> Notification {
     Notification {
         envelope: envelope.clone(),
         kind,
-        kind_at_platform: word.to_owned(),
+        kind_at_platform: word(name),
         occurred_at: None,
         signer: None,
         detail: None,
@@ -253,37 +299,38 @@ fn kind_of_action(word: &str) -> NotificationKind {
     }
 }
 
+/// Whether a word is an action that no workstep event is called. `WorkstepFinished` and `WorkstepRejected` are
+/// both, and stay events.
+fn is_action_alone(text: &str) -> bool {
+    let name = normalised(text);
+    kind_of_action(&name) != NotificationKind::Unknown && kind_of_event(&name) == NotificationKind::Unknown
+}
+
 /// A workstep event: fired before the platform's own data is updated, so it never starts an archiving.
-fn workstep(inbound: &Inbound, said: Said, envelope: EnvelopeId) -> Interpretation {
-    let Some(event_type) = said.event_type.clone() else {
-        return quarantined(inbound, &said, "the workstep callback names no event type".to_owned());
-    };
-    if event_type.contains("##") {
-        return quarantined(inbound, &said, unreplaced(&event_type));
-    }
-    let word = event_type.to_ascii_lowercase();
+fn workstep(said: &Said, event_type: &str, envelope: EnvelopeId) -> Interpretation {
+    let name = event_type.to_ascii_lowercase();
     let occurred_at: Option<Timestamp> = said.time.as_deref().and_then(parse_date);
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
     let parts = [
         "workstep".to_owned(),
         envelope.as_str().to_owned(),
         text(&said.workstep).to_ascii_lowercase(),
-        word.clone(),
+        name.clone(),
         text(&said.time),
         text(&said.recipient_email),
         text(&said.recipient_order),
     ];
     let news = Notification {
         occurred_at,
-        signer: said.recipient_email.clone().filter(|email| !email.contains("##")),
-        detail: said.description.as_deref().filter(|text| !text.contains("##")).map(excerpt),
-        ..notification(&envelope, kind_of_event(&word), &event_type)
+        signer: said.recipient_email.as_deref().map(excerpt),
+        detail: said.description.as_deref().map(excerpt),
+        ..notification(&envelope, kind_of_event(&name), event_type)
     };
     Interpretation {
         key: IdempotencyKey::new(occurred_at, &parts.each_ref().map(|part| part.as_bytes())),
         // Without its time a second event looks like a retry of the first.
         repeat_means: if occurred_at.is_some() { RepeatMeans::Nothing } else { RepeatMeans::PerhapsNews },
-        kind: Some(event_type),
+        kind: Some(word(event_type)),
         envelope: Some(envelope),
         meaning: Meaning::Understood(vec![news]),
     }
@@ -336,35 +383,30 @@ fn kind_of_event(word: &str) -> NotificationKind {
     }
 }
 
-/// The draft callback: its parameters are not documented, so it is noted and taken as a hint.
+/// The draft callback: its parameters are not documented, so it is noted and taken as a hint. What of it cannot
+/// be read is left out.
 fn draft(inbound: &Inbound, said: &Said) -> Interpretation {
-    if let Some(value) = said.unreplaced() {
-        return quarantined(inbound, said, unreplaced(value));
+    let (draft, envelope) = (said.draft_id(), said.envelope_id());
+    if draft.is_none() && envelope.is_none() {
+        let reason = match (&said.draft, &said.envelope, &said.unreplaced) {
+            (Some(text), _, _) | (None, Some(text), _) => format!("`{}` is not a GUID", excerpt(text)),
+            (None, None, Some(value)) => unreplaced(value),
+            (None, None, None) => "the query names neither a draft nor an envelope".to_owned(),
+        };
+        return quarantined(inbound, said, reason);
     }
-    let read = |value: &Option<String>| match value {
-        None => Ok(None),
-        Some(text) => guid(text).map(Some).ok_or_else(|| format!("`{}` is not a GUID", excerpt(text))),
-    };
-    let (draft, envelope) = match (read(&said.draft), read(&said.envelope)) {
-        (Ok(None), Ok(None)) => {
-            return quarantined(inbound, said, "the query names neither a draft nor an envelope".to_owned());
-        }
-        (Ok(draft), Ok(envelope)) => (draft, envelope.map(EnvelopeId::new)),
-        (Err(reason), _) | (_, Err(reason)) => return quarantined(inbound, said, reason),
-    };
-    let kind = said.action.clone().unwrap_or_else(|| "afterSend".to_owned());
-    let id = |id: Option<&str>| id.unwrap_or_default().to_owned();
+    let name = said.action.as_deref().unwrap_or("afterSend");
     let parts = [
         "draft".to_owned(),
-        id(draft.as_deref()),
-        id(envelope.as_ref().map(EnvelopeId::as_str)),
-        kind.to_ascii_lowercase(),
+        draft.unwrap_or_default(),
+        envelope.as_ref().map(EnvelopeId::as_str).unwrap_or_default().to_owned(),
+        name.to_ascii_lowercase(),
     ];
-    let news = envelope.as_ref().map(|envelope| notification(envelope, NotificationKind::Sent, &kind));
+    let news = envelope.as_ref().map(|envelope| notification(envelope, NotificationKind::Sent, name));
     Interpretation {
         key: IdempotencyKey::new(None, &parts.each_ref().map(|part| part.as_bytes())),
         repeat_means: RepeatMeans::PerhapsNews,
-        kind: Some(kind),
+        kind: Some(word(name)),
         envelope,
         meaning: Meaning::Understood(news.into_iter().collect()),
     }

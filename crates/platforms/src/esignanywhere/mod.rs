@@ -5,9 +5,13 @@
 //! too, so the refusal to do that is ours. The facts and their confidence are in this folder's `README.md`.
 
 mod api;
+mod artifacts;
 mod callback;
+mod disposal;
 mod wire;
 
+#[cfg(test)]
+mod callback_tests;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +20,7 @@ use aftersign_core::artifact::ArtifactRef;
 use aftersign_core::callback::{CallbackSecrets, Inbound, Interpretation, Refusal, Reply};
 use aftersign_core::envelope::{Envelope, Lookup};
 use aftersign_core::ids::EnvelopeId;
+use aftersign_core::limits::CALLBACK_BODY_BYTES_MAX;
 use aftersign_core::platform::{
     Access, Call, CallbackUrl, Capabilities, Disposal, Identity, Page, Platform, Quota, Window,
 };
@@ -26,9 +31,6 @@ use http::{Request, Response};
 /// The adapter.
 #[derive(Clone, Copy, Debug)]
 pub struct ESignAnyWhere;
-
-/// Largest callback body: nothing is read from it, so this only bounds what is kept.
-const BODY_BYTES_MAX: usize = 16 * 1024;
 
 impl Platform for ESignAnyWhere {
     fn name(&self) -> &'static str {
@@ -66,8 +68,9 @@ impl Platform for ESignAnyWhere {
         callback::urls(base)
     }
 
+    /// Nothing is read from a body, so its size is no reason to refuse what the query says in full.
     fn body_bytes_max(&self) -> usize {
-        BODY_BYTES_MAX
+        CALLBACK_BODY_BYTES_MAX
     }
 
     /// No limit is documented; 5 calls per second and 2 at once keep large teams' tenants usable.
@@ -97,7 +100,7 @@ impl Platform for ESignAnyWhere {
     }
 
     fn list_artifacts(&self, access: &Access, envelope: &Envelope) -> Result<Call<Vec<ArtifactRef>>, Error> {
-        api::list_artifacts(access, envelope)
+        artifacts::list_artifacts(access, envelope)
     }
 
     fn download(
@@ -106,7 +109,7 @@ impl Platform for ESignAnyWhere {
         envelope: &Envelope,
         artifact: &ArtifactRef,
     ) -> Result<Request<Bytes>, Error> {
-        api::download(access, &envelope.id, artifact)
+        artifacts::download(access, &envelope.id, artifact)
     }
 
     fn refused_download(&self, response: &Response<Bytes>) -> Error {
@@ -118,6 +121,6 @@ impl Platform for ESignAnyWhere {
     }
 
     fn dispose(&self, access: &Access, proof: &TransferProof) -> Result<Call<Disposal>, Error> {
-        api::dispose(access, proof)
+        disposal::dispose(access, proof)
     }
 }

@@ -102,9 +102,18 @@ pub(super) struct Configuration {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct History {
-    pub(super) envelope_has_been_deleted: bool,
+    /// Absent is "no": only the platform's own yes counts.
+    #[serde(default, deserialize_with = "lenient::flag")]
+    pub(super) envelope_has_been_deleted: Option<bool>,
     #[serde(default, deserialize_with = "lenient::date")]
     pub(super) envelope_deletion_date: Option<Timestamp>,
+}
+
+impl History {
+    /// Whether the platform says that the envelope was deleted.
+    pub(super) fn says_deleted(&self) -> bool {
+        self.envelope_has_been_deleted == Some(true)
+    }
 }
 
 /// `GET envelopebulk/{id}`.
@@ -163,14 +172,17 @@ pub(super) struct Find<'a> {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Found {
-    pub(super) envelopes: Option<Vec<FoundEnvelope>>,
+    /// Must be there: an answer without it is not this list.
+    #[serde(deserialize_with = "lenient::rows")]
+    pub(super) envelopes: Vec<Option<FoundEnvelope>>,
 }
 
 /// One row of a find.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct FoundEnvelope {
-    pub(super) id: String,
+    #[serde(default, deserialize_with = "lenient::text")]
+    pub(super) id: Option<String>,
     #[serde(default, deserialize_with = "lenient::text")]
     pub(super) status: Option<String>,
     #[serde(default, deserialize_with = "lenient::text")]
