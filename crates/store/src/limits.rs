@@ -16,8 +16,11 @@ pub const BATCH_MAX: usize = 1_024;
 pub const READERS_MAX: usize = 4;
 /// How long a write waits while another process (a command) writes.
 pub const BUSY_WAIT: Duration = Duration::from_secs(5);
-/// Pages of write-ahead log after which it is moved into the database: small and often keeps the tail short.
-pub const WAL_PAGES: u32 = 1_000;
+/// Writes after which the write-ahead log is moved into the database, beside the writer: about 1,000 pages of it,
+/// small and often, which keeps the tail short.
+pub const CHECKPOINT_WRITES: usize = 256;
+/// Pages of write-ahead log (64 MiB) at which the writer itself helps to move it: the bound of its size.
+pub const WAL_PAGES_MAX: u32 = 16_384;
 /// Page cache of the writer, in KiB: holds the hot right edges of all indexes.
 pub const WRITER_CACHE_KIB: u32 = 65_536;
 /// Page cache of one reader, in KiB.

@@ -6,6 +6,7 @@
 //! may work on it beside a running server.
 
 mod board;
+mod checkpointer;
 mod cursor;
 mod envelopes;
 mod fault;

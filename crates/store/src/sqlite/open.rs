@@ -7,7 +7,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
 
 use super::Role;
 use crate::StoreError;
-use crate::limits::{BUSY_WAIT, READER_CACHE_KIB, STATEMENTS_MAX, WAL_PAGES, WRITER_CACHE_KIB};
+use crate::limits::{BUSY_WAIT, READER_CACHE_KIB, STATEMENTS_MAX, WAL_PAGES_MAX, WRITER_CACHE_KIB};
 
 /// Stands in the file's header, so that another program's database is not taken for ours (`AftS`).
 const APPLICATION_ID: i64 = 0x4166_7453;
@@ -62,7 +62,7 @@ pub(super) fn write_connection(path: &Path) -> Result<Connection, rusqlite::Erro
         "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -{WRITER_CACHE_KIB};
          PRAGMA temp_store = MEMORY;"
     ))?;
-    conn.pragma_update(None, "wal_autocheckpoint", WAL_PAGES)?;
+    conn.pragma_update(None, "wal_autocheckpoint", WAL_PAGES_MAX)?;
     Ok(conn)
 }
 

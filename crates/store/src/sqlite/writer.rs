@@ -18,6 +18,7 @@ use aftersign_core::seams::Entropy;
 use rusqlite::{Connection, OptionalExtension};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::checkpointer::Checkpointer;
 use super::fault::{Fault, Shared};
 use super::inbox::{self, Note};
 use super::open;
@@ -140,7 +141,9 @@ impl Writer {
         commits: watch::Sender<u64>,
     ) -> Result<Self, std::io::Error> {
         let (queue, jobs) = mpsc::channel(queue_max.max(1));
-        let mut desk = Desk { conn: Some(conn), path, entropy, names: RefCell::default(), commits };
+        let checkpointer = Some(Checkpointer::start(path.clone())?);
+        let mut desk =
+            Desk { conn: Some(conn), path, entropy, names: RefCell::default(), commits, checkpointer };
         let thread = std::thread::Builder::new()
             .name("store-writer".into())
             .spawn(move || desk.work_until_closed(jobs))?;
@@ -211,6 +214,7 @@ struct Desk {
     entropy: Arc<dyn Entropy>,
     names: RefCell<Names>,
     commits: watch::Sender<u64>,
+    checkpointer: Option<Checkpointer>,
 }
 
 impl Desk {
@@ -255,6 +259,7 @@ impl Desk {
 
     fn commit_together(&mut self, begun: Result<(), Shared>, notes: Vec<Note>, mut acts: Vec<Box<dyn Act>>) {
         let has_begun = begun.is_ok();
+        let writes = notes.len() + acts.len();
         let work_done = begun.and_then(|()| self.work(&notes, &mut acts));
         let committed = work_done.and_then(|noted| {
             let conn = self.conn.as_ref().ok_or_else(|| Shared::new("the connection is lost"))?;
@@ -282,6 +287,9 @@ impl Desk {
         };
         for act in acts {
             act.answer(outcome.clone());
+        }
+        if let Some(checkpointer) = &mut self.checkpointer {
+            checkpointer.committed(writes);
         }
     }
 
@@ -331,6 +339,7 @@ impl Desk {
     }
 
     fn finish(&mut self) -> Result<(), Shared> {
+        self.checkpointer = None;
         let Some(conn) = self.conn.take() else { return Ok(()) };
         conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
         conn.close().map_err(|(_, error)| Shared::from(error))

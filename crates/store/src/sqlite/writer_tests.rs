@@ -160,6 +160,7 @@ async fn a_lost_connection_is_opened_again() {
         entropy: Arc::new(Zeros),
         names: std::cell::RefCell::default(),
         commits: tokio::sync::watch::Sender::new(0),
+        checkpointer: None,
     };
     desk.begin().unwrap();
     desk.mend();
