@@ -14,8 +14,9 @@ const VARIABLE: &str = "AFTERSIGN_LOG";
 /// Starts the log.
 pub(crate) fn start(format: LogFormat, level: &str) -> anyhow::Result<()> {
     let wanted = std::env::var(VARIABLE).ok().filter(|level| !level.is_empty());
-    let level = wanted.as_deref().unwrap_or(level);
-    let filter = EnvFilter::try_new(level).map_err(|error| {
+    // The migrations' own steps are no news to an operator; whoever wants them names them.
+    let level = format!("refinery_core=warn,{}", wanted.as_deref().unwrap_or(level));
+    let filter = EnvFilter::try_new(&level).map_err(|error| {
         let next = "use error, warn, info, debug, trace, or directives such as info,aftersign_engine=debug";
         Failure::usage(format!("{VARIABLE}: this is no log level: {error}"), next)
     })?;

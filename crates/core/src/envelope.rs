@@ -223,9 +223,10 @@ impl Known {
         self.swept && !self.announced
     }
 
-    /// The platform says that it is gone. Of a cancelled one that is another word for the same.
+    /// The platform says that it is gone. An archived one keeps the status in which it was archived, and of a
+    /// cancelled one that is another word for the same.
     pub fn gone(&mut self, now: Timestamp) {
-        if self.status != EnvelopeStatus::Cancelled {
+        if self.archived_at.is_none() && self.status != EnvelopeStatus::Cancelled {
             self.status = EnvelopeStatus::Deleted;
         }
         self.confirmed = true;
@@ -307,5 +308,8 @@ mod tests {
         }
         assert_eq!((known.status, known.confirmed), (EnvelopeStatus::Declined, true));
         assert_eq!(known.name.as_deref(), Some("Contract"));
+        known.archived_at = Some(Timestamp::UNIX_EPOCH);
+        known.gone(Timestamp::UNIX_EPOCH);
+        assert_eq!(known.status, EnvelopeStatus::Declined, "what was archived keeps its status");
     }
 }

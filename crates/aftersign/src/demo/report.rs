@@ -167,7 +167,7 @@ impl Report {
         ));
         if self.counts.open_tasks > 0 {
             text.push_str(&format!(
-                "{} tasks wait for a person: aftersign --config {} tasks list\n",
+                "Tasks for a person: {}; aftersign --config {} tasks list\n",
                 self.counts.open_tasks,
                 stage.config().display()
             ));
