@@ -5,7 +5,7 @@ use aftersign_core::envelope::{Envelope, EnvelopeStatus, Lookup};
 use aftersign_core::ids::DestinationId;
 use aftersign_core::platform::Access;
 use aftersign_core::proof::TransferProof;
-use aftersign_core::rule;
+use aftersign_core::rule::{self, DisposePolicy};
 use aftersign_core::seams::{ArchiveKey, Destination, Download, StagedFile};
 use aftersign_core::transfer::{Item, Outcome, Step, Transfer};
 use aftersign_core::{Error, ErrorKind, Remedy};
@@ -35,7 +35,12 @@ impl Engine {
         let lookup = self.ask(&account.access, call).await?;
         Ok(match lookup {
             Lookup::Found(envelope) => {
-                let plan = rule::plan(&self.rules, account.platform.name(), &transfer.account, &envelope);
+                let mut plan = rule::plan(&self.rules, account.platform.name(), &transfer.account, &envelope);
+                if let Some(plan) = &mut plan
+                    && !account.platform.capabilities().dispose
+                {
+                    plan.dispose = DisposePolicy::Never;
+                }
                 Outcome::Found(envelope, plan)
             }
             Lookup::Deleted { .. } => Outcome::Gone(self.announced(transfer).await?),

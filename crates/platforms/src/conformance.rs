@@ -31,6 +31,13 @@ fn specimens() -> Vec<Specimen> {
         replaced(&dropbox.body, "signature_request_all_signed", "signature_request_frobbed");
     let id = "765b904a-7c64-470f-bf63-0f312d1fc474";
     let get = |query: &str| inbound(Method::GET, Some("envelope"), query, "");
+    let onespan = recorded(include_bytes!("onespan/fixtures/delivery_complete.http"));
+    let onespan_with = |body: Bytes| Inbound { body, ..onespan.clone() };
+    let onespan_unknown = onespan_with(replaced(&onespan.body, "PACKAGE_COMPLETE", "PACKAGE_FROBBED"));
+    let scrive = recorded(include_bytes!("scrive/fixtures/delivery_sealed.http"));
+    let mut scrive_unknown = scrive.clone();
+    scrive_unknown.body = replaced(&scrive.body, "%22closed%22", "%22frobbed%22");
+    scrive_unknown.body = replaced(&scrive_unknown.body, "and_sealed=true", "and_sealed=false");
     vec![
         Specimen {
             platform: crate::by_name("dropbox-sign").unwrap(),
@@ -49,6 +56,25 @@ fn specimens() -> Vec<Specimen> {
             signed: false,
             unknown: get(&format!("envelopeId={id}&action=envelopeFrobbed")),
             malformed: get("envelopeId=1"),
+        },
+        Specimen {
+            platform: crate::by_name("onespan").unwrap(),
+            id: "LWsUTvGgE4WpOvaQPT16idnxNj8=",
+            secrets: keys(&["an-older-key", "test-callback-key"]),
+            genuine: onespan.clone(),
+            // A key in the open vouches for the sender, not for the body.
+            signed: false,
+            unknown: onespan_unknown,
+            malformed: onespan_with("no json".into()),
+        },
+        Specimen {
+            platform: crate::by_name("scrive").unwrap(),
+            id: "8222115557375075439",
+            secrets: keys(&[]),
+            genuine: scrive,
+            signed: false,
+            unknown: scrive_unknown,
+            malformed: inbound(Method::POST, None, "", "document_id=../1"),
         },
     ]
 }
@@ -135,7 +161,10 @@ fn an_id_can_never_leave_its_place_in_a_url() {
             }
         }
         let call = platform.fetch_envelope(&access, &EnvelopeId::new(id)).unwrap();
-        assert!(line(&call.request).contains(id) && !format!("{call:?}").contains("s3cret"));
+        // A `=` at an id's end is percent-encoded.
+        assert!(
+            line(&call.request).contains(id.trim_end_matches('=')) && !format!("{call:?}").contains("s3cret")
+        );
     }
 }
 

@@ -69,7 +69,16 @@ pub(crate) fn read_json<T: DeserializeOwned>(operation: &'static str, body: &[u8
     if text.trim_ascii_start().first() == Some(&b'[') {
         return Err(unintelligible(operation, "the answer is a list where an object is documented"));
     }
-    serde_json::from_slice(text).map_err(|error| {
+    read_any(operation, body)
+}
+
+/// The JSON of a good answer that is documented as a list.
+pub(crate) fn read_list<T: DeserializeOwned>(operation: &'static str, body: &[u8]) -> Result<Vec<T>, Error> {
+    read_any(operation, body)
+}
+
+fn read_any<T: DeserializeOwned>(operation: &'static str, body: &[u8]) -> Result<T, Error> {
+    serde_json::from_slice(without_mark(body)).map_err(|error| {
         let what = match Body::of(body) {
             Body::Empty => "the answer is empty",
             Body::Foreign if is_html(body) => "the answer is an HTML page: is base_url right?",
@@ -193,6 +202,11 @@ pub(crate) fn own_status(response: &Response<Bytes>) -> Option<u16> {
 /// A refusal by the API itself that neither repeating nor another access will change.
 pub(crate) fn is_plain_refusal(response: &Response<Bytes>) -> bool {
     matches!(own_status(response), Some(400 | 404 | 405 | 409 | 410 | 415 | 422))
+}
+
+/// A refusal that says nothing about the thing asked for: the token, the rate or the platform's health.
+pub(crate) fn is_disturbed(response: &Response<Bytes>) -> bool {
+    matches!(response.status().as_u16(), 401 | 408 | 429 | 500..=599)
 }
 
 /// `Retry-After` in seconds; dates are not seen at these platforms and not read.

@@ -8,6 +8,8 @@
 
 pub mod dropbox_sign;
 pub mod esignanywhere;
+pub mod onespan;
+pub mod scrive;
 
 mod exchange;
 mod form;
@@ -22,7 +24,8 @@ mod testing;
 
 use aftersign_core::platform::Platform;
 
-static ALL: [&dyn Platform; 2] = [&dropbox_sign::DropboxSign, &esignanywhere::ESignAnyWhere];
+static ALL: [&dyn Platform; 4] =
+    [&dropbox_sign::DropboxSign, &esignanywhere::ESignAnyWhere, &onespan::OneSpan, &scrive::Scrive];
 
 /// Every platform, in the order in which they are named to people.
 pub fn all() -> &'static [&'static dyn Platform] {

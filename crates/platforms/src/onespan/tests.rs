@@ -1,0 +1,682 @@
+use aftersign_core::artifact::ArtifactKind;
+use aftersign_core::callback::{Inbound, Interpretation, Meaning, NotificationKind, Refusal, RepeatMeans};
+use aftersign_core::envelope::{Envelope, EnvelopeStatus, Lookup};
+use aftersign_core::error::ErrorKind;
+use aftersign_core::ids::EnvelopeId;
+use aftersign_core::platform::{Access, Credential, Disposal, Platform, Window};
+use aftersign_core::secret::Secret;
+use aftersign_core::{Error, Remedy};
+use http::{HeaderValue, Method};
+use proptest::prelude::{any, prop, proptest};
+use serde_json::{Value, json};
+
+use super::{
+    DisposeMode, EVENTS, ListDialect, OnBehalf, OneSpan, client_app_token, failed_callbacks, oauth_token,
+    region_base_url, register, registration,
+};
+use crate::testing::{
+    access, answer, envelope, inbound, keys, line, now, play, proof, recorded, result, understood,
+};
+
+const KEY: &str = "test-callback-key";
+const ID: &str = "5n4obeO8jYoPp126Cm-Y3fxdfbo=";
+const PATH: &str = "/api/packages/5n4obeO8jYoPp126Cm-Y3fxdfbo%3D";
+const CAPTURED: &[u8] = include_bytes!("fixtures/delivery_complete.http");
+const SEEDS: &[u8] = include_bytes!("fixtures/seed_payloads.txt");
+const COMPLETED: &str = include_str!("fixtures/package_completed.json");
+const NO_RIGHT: &str = include_str!("fixtures/error_403.json");
+const NOT_FOUND: &str = r#"{"code":404,"messageKey":"error.notFound.packageNotFound","message":"gone"}"#;
+
+fn interpret(body: &Value) -> Interpretation {
+    OneSpan.interpret(&inbound(Method::POST, None, "", body.to_string()))
+}
+
+fn authorized(values: &[&str]) -> Inbound {
+    let mut inbound = recorded(CAPTURED);
+    inbound.headers.remove("authorization");
+    for value in values {
+        inbound.headers.append("authorization", HeaderValue::from_str(value).unwrap());
+    }
+    inbound
+}
+
+fn with(changes: Value) -> &'static str {
+    let mut package: Value = serde_json::from_str(COMPLETED).unwrap();
+    package.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+    package.to_string().leak()
+}
+
+#[test]
+fn the_key_is_compared_raw_and_several_are_tried() {
+    let check = |values: &[&str], secrets: &[&str]| {
+        OneSpan.authenticate(&authorized(values), &keys(secrets)).map_err(|refusal| refusal.as_str())
+    };
+    let captured = recorded(CAPTURED);
+    assert_eq!(captured.headers["user-agent"], "", "an empty User-Agent is genuine");
+    assert_eq!(OneSpan.authenticate(&captured, &keys(&["old", KEY])), Ok(()));
+    for good in ["Basic test-callback-key", "basic  test-callback-key", "BASIC\ttest-callback-key "] {
+        assert_eq!(check(&[good], &[KEY, "new"]), Ok(()), "{good}");
+    }
+    for bad in [
+        "Basic dGVzdC1jYWxsYmFjay1rZXk=",
+        "Basic OnRlc3QtY2FsbGJhY2sta2V5",
+        "test-callback-key",
+        "Bearer test-callback-key",
+        "Basic test-callback-key more",
+        "Basic test-callback-ke",
+        "Basic test-callback-keys",
+        "Basic TEST-CALLBACK-KEY",
+        "Basic",
+        "Basic ",
+        "",
+    ] {
+        assert_eq!(check(&[bad], &[KEY]), Err("unauthorized"), "{bad}");
+    }
+    assert_eq!(check(&[], &[KEY]), Err("unauthorized"));
+    assert_eq!(check(&["Basic test-callback-key", "Basic other"], &[KEY]), Err("unauthorized"));
+    assert_eq!(check(&["Basic x"], &[""]), Err("unauthorized"), "an empty key is everybody's");
+    assert_eq!(check(&["Basic "], &[""]), Err("unauthorized"));
+    assert_eq!(check(&[], &[]), Ok(()), "without a key registered, none is sent");
+    let mut raw = authorized(&[]);
+    raw.headers.insert("authorization", HeaderValue::from_bytes(b"Basic \xff\xfe").unwrap());
+    assert_eq!(OneSpan.authenticate(&raw, &keys(&[KEY])), Err(Refusal::Unauthorized));
+}
+
+#[test]
+fn the_payloads_of_the_seed_are_understood() {
+    use NotificationKind::{Declined, Finished, Opened, Prepared, Sent, SignerFinished};
+    let payloads = failed_callbacks(SEEDS).unwrap();
+    let read = payloads.iter().map(|payload| {
+        let meaning = OneSpan.interpret(payload);
+        let news = understood(meaning.meaning).remove(0);
+        assert_eq!((meaning.envelope, meaning.repeat_means), (Some(news.envelope), RepeatMeans::Nothing));
+        assert_eq!(OneSpan.acknowledge(payload).status, 200);
+        (meaning.kind.unwrap(), news.kind, news.detail.unwrap_or_default())
+    });
+    let expected = [
+        ("PACKAGE_CREATE", Prepared, ""),
+        ("PACKAGE_ACTIVATE", Sent, ""),
+        ("DOCUMENT_SIGNED", Opened, "consent to sign electronically"),
+        ("DOCUMENT_SIGNED", Opened, "document 7caf46cdd75f7a411bf8c22793b84fa79d8d180becc40691"),
+        ("SIGNER_COMPLETE", SignerFinished, ""),
+        ("PACKAGE_COMPLETE", Finished, ""),
+        ("PACKAGE_OPT_OUT", Declined, "the personal info is not correct"),
+    ];
+    let expected = expected.map(|(name, kind, detail)| (name.to_owned(), kind, detail.to_owned()));
+    assert_eq!(read.collect::<Vec<_>>(), expected);
+    let last = understood(OneSpan.interpret(&payloads[6]).meaning).remove(0);
+    assert_eq!(last.envelope.as_str(), "J5tyJalzG49hmDho5b9JdG61T7M=");
+    assert_eq!(last.signer.as_deref(), Some("b5381b13-991e-4179-9f9b-d4e1ec9d06bb"));
+    assert_eq!(last.occurred_at.unwrap().to_string(), "2018-06-30T20:16:29.763Z");
+}
+
+#[test]
+fn all_22_names_are_known_and_both_spellings_of_ready_are_one() {
+    use NotificationKind as Kind;
+    let of = |name: &str, message: Value| {
+        let body = json!({ "name": name, "packageId": ID, "message": message, "sessionUser": "s" });
+        understood(interpret(&body).meaning).into_iter().map(|news| news.kind).next()
+    };
+    let expected = [
+        ("PACKAGE_DEACTIVATE", Kind::Informed),
+        ("PACKAGE_READY_FOR_COMPLETE", Kind::SenderNeeded),
+        ("PACKAGE_READY_FOR_COMPLETION", Kind::SenderNeeded),
+        ("PACKAGE_DECLINE", Kind::Declined),
+        ("PACKAGE_EXPIRE", Kind::Expired),
+        ("PACKAGE_ARCHIVE", Kind::Finished),
+        ("PACKAGE_TRASH", Kind::Deleted),
+        ("PACKAGE_RESTORE", Kind::Informed),
+        ("PACKAGE_DELETE", Kind::Deleted),
+        ("DOCUMENT_VIEWED", Kind::Opened),
+        ("SIGNER_LOCKED", Kind::SenderNeeded),
+        ("KBA_FAILURE", Kind::SenderNeeded),
+        ("ROLE_REASSIGN", Kind::Delegated),
+        ("PACKAGE_ATTACHMENT", Kind::Informed),
+        ("COBROWSE_REQUEST", Kind::Informed),
+        ("package_complete", Kind::Finished),
+        ("PACKAGE_FROBBED", Kind::Unknown),
+    ];
+    for (name, kind) in expected {
+        assert_eq!(of(name, Value::Null), Some(kind), "{name}");
+    }
+    for (message, kind) in [("BOUNCE", Kind::SenderNeeded), ("COMPLAINT", Kind::SenderNeeded)] {
+        assert_eq!(of("EMAIL_BOUNCE", message.into()), Some(kind));
+    }
+    assert_eq!(of("EMAIL_BOUNCE", "OOTO".into()), Some(Kind::Informed));
+    assert_eq!(of("TEMPLATE_CREATE", Value::Null), None);
+    for name in EVENTS.into_iter().filter(|name| *name != "TEMPLATE_CREATE") {
+        assert!(of(name, Value::Null).is_some_and(|kind| kind != Kind::Unknown), "{name}");
+    }
+    let key = |name: &str| interpret(&json!({ "name": name, "packageId": ID })).key;
+    assert_eq!(key("PACKAGE_READY_FOR_COMPLETION"), key("PACKAGE_READY_FOR_COMPLETE"));
+}
+
+#[test]
+fn a_template_is_noted_and_is_no_envelope() {
+    for name in ["TEMPLATE_CREATE", "TEMPLATE_FROBBED"] {
+        let meaning = interpret(&json!({ "name": name, "packageId": ID }));
+        assert!(matches!(meaning.meaning, Meaning::Understood(news) if news.is_empty()));
+        assert_eq!((meaning.envelope, meaning.kind.as_deref()), (None, Some(name)));
+    }
+}
+
+#[test]
+fn all_four_spellings_of_nothing_are_one() {
+    let base =
+        json!({ "name": "PACKAGE_COMPLETE", "packageId": ID, "createdDate": "2018-06-30T20:15:01.038Z" });
+    let absent = interpret(&base);
+    for nothing in [Value::Null, "".into(), "null".into(), " ".into()] {
+        let mut body = base.clone();
+        for field in ["message", "documentId", "sessionUser", "newRoleId"] {
+            body[field] = nothing.clone();
+        }
+        let meaning = interpret(&body);
+        assert_eq!(meaning.key, absent.key, "{nothing}");
+        let news = understood(meaning.meaning).remove(0);
+        assert_eq!((news.detail, news.signer), (None, None));
+    }
+    for odd in [json!(5), json!([]), json!({ "a": 1 })] {
+        let mut body = base.clone();
+        body["message"] = odd;
+        assert_eq!(interpret(&body).key, absent.key);
+    }
+}
+
+#[test]
+fn a_replay_has_the_key_of_the_callback_and_one_without_date_may_be_news() {
+    let captured = recorded(CAPTURED);
+    let original = OneSpan.interpret(&captured);
+    let mail = failed_callbacks(include_bytes!("fixtures/failure_mail.txt")).unwrap();
+    assert_eq!(mail.len(), 1);
+    assert_eq!((OneSpan.interpret(&mail[0]).key, &mail[0].body), (original.key, &captured.body));
+    let body = String::from_utf8(captured.body.to_vec()).unwrap();
+    let untagged = body.replace(r#""@class":"com.silanis.esl.packages.event.ESLProcessEvent","#, "");
+    let untagged = OneSpan.interpret(&inbound(Method::POST, None, "", untagged));
+    assert_eq!((untagged.key, untagged.repeat_means), (original.key, RepeatMeans::Nothing));
+    for replay in failed_callbacks(include_bytes!("fixtures/replays.json")).unwrap() {
+        let meaning = OneSpan.interpret(&replay);
+        assert_eq!(meaning.repeat_means, RepeatMeans::PerhapsNews);
+        assert_eq!(understood(meaning.meaning)[0].kind, NotificationKind::Finished);
+    }
+    let other = interpret(&json!({ "name": "PACKAGE_COMPLETE", "packageId": ID.to_lowercase() }));
+    let this = interpret(&json!({ "name": "PACKAGE_COMPLETE", "packageId": ID }));
+    assert!(other.key != this.key && other.envelope != this.envelope, "the case of ids counts");
+}
+
+#[test]
+fn a_failure_mail_is_read_whole_or_not_at_all() {
+    let count = |text: &str| failed_callbacks(text.as_bytes()).map(|found| found.len());
+    let one = format!(r#"{{"name":"PACKAGE_COMPLETE","packageId":"{ID}"}}"#);
+    assert_eq!(count(&one), Ok(1));
+    assert_eq!(count(&format!("\u{FEFF}[{one},\n {one}]")), Ok(2));
+    assert_eq!(count(&format!("{one}\n{one} {one}")), Ok(3));
+    assert_eq!(count(&format!("[Ticket 7] see [ {one} ], regards [1]")), Ok(1));
+    for (bad, why) in [
+        (String::new(), "no JSON object"),
+        ("[]".to_owned(), "no JSON object"),
+        (format!("{one}\n{{\"name\":"), "line 2 cannot be read"),
+        (format!("[{one},{{\"name\":1"), "line 1 cannot be read"),
+        (format!("[{one}, 5]"), "member 2"),
+        (format!("[{one}, {{}}]"), "callback 2: the body names no event"),
+        (r#"{"name":"PACKAGE_COMPLETE"}"#.to_owned(), "callback 1: the body names no package"),
+    ] {
+        let reason = count(&bad).unwrap_err();
+        assert!(reason.contains(why), "{bad}: {reason}");
+    }
+    assert!(failed_callbacks(b"\xff{}").unwrap_err().contains("UTF-8"));
+    assert!(failed_callbacks(&vec![b' '; 17 * 1024 * 1024]).unwrap_err().contains("in parts"));
+    assert!(failed_callbacks("[{".repeat(1_000_000).as_bytes()).is_err());
+    assert!(failed_callbacks("[{},".repeat(1_000_000).as_bytes()).is_err());
+}
+
+#[test]
+fn what_cannot_be_looked_up_is_quarantined_with_the_reason() {
+    let reason = |body: &str| match OneSpan.interpret(&inbound(Method::POST, None, "", body.to_owned())) {
+        Interpretation { meaning: Meaning::Quarantined(reason), envelope: None, .. } => reason,
+        other => panic!("{body}: {other:?}"),
+    };
+    assert!(reason("").contains("no body"));
+    assert!(reason("[{}]").contains("callbacks import"));
+    assert!(reason("name=PACKAGE_COMPLETE").contains("not a JSON object"));
+    assert!(reason("{\"name\":").contains("cannot be read"));
+    assert!(reason("{\"name\":\"A\",\"name\":\"B\"}").contains("cannot be read"));
+    assert!(reason("{}").contains("names no event"));
+    assert!(reason(r#"{"name":"PACKAGE_COMPLETE"}"#).contains("no package"));
+    for id in ["../x", "a/b", "a b", "%2e", "ä", "=", "a===", "a=b", &"a".repeat(256)] {
+        let text = reason(&json!({ "name": "PACKAGE_COMPLETE", "packageId": id }).to_string());
+        assert!(text.contains("not a package's id") && text.len() < 700, "{text}");
+    }
+    let account = interpret(&json!({ "name": "ACCOUNT_FROBBED" }));
+    assert!(matches!(account.meaning, Meaning::Understood(news) if news.is_empty()));
+    for field in ["event", "type", "eventName", "eventType"] {
+        assert_eq!(
+            interpret(&json!({ field: "PACKAGE_COMPLETE", "packageId": ID })).kind.as_deref(),
+            Some("PACKAGE_COMPLETE")
+        );
+    }
+    let long = json!({ "name": "X".repeat(9_999), "packageId": ID, "message": "m".repeat(9_999) });
+    let news = understood(interpret(&long).meaning).remove(0);
+    assert!(news.kind_at_platform.len() < 1_000 && news.detail.unwrap().len() < 1_000);
+}
+
+fn fetch(answers: &[(u16, &'static str)]) -> (Result<Lookup, Error>, Vec<String>) {
+    let call = OneSpan.fetch_envelope(&access(&OneSpan), &EnvelopeId::new(ID)).unwrap();
+    play(call, answers.iter().map(|(status, body)| answer(*status, *body)))
+}
+
+fn found(body: &'static str) -> Envelope {
+    match fetch(&[(200, body)]).0.unwrap() {
+        Lookup::Found(envelope) => *envelope,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_package_is_read_with_its_sender_signers_and_metadata() {
+    let (_, asked) = fetch(&[(200, COMPLETED)]);
+    assert_eq!(asked, [format!("GET {PATH}")]);
+    let envelope = found(COMPLETED);
+    assert_eq!(
+        (envelope.status, envelope.status_at_platform.as_str()),
+        (EnvelopeStatus::Completed, "COMPLETED")
+    );
+    assert_eq!(envelope.sender.as_deref(), Some("sender@example.com"));
+    assert_eq!(envelope.completed_at.unwrap().to_string(), "2026-11-19T12:29:58Z");
+    assert!(envelope.metadata.unwrap().contains("\"4711\""));
+    let signers: Vec<_> =
+        envelope.signers.iter().map(|it| (it.name.as_deref(), it.signed_at.is_some())).collect();
+    assert_eq!(signers, [(Some("Anna Signer"), true), (Some("Ben"), true)], "the sender signs nothing");
+    assert_eq!(envelope.signers[0].status_at_platform.as_deref(), Some("signed"));
+    let is = |word: &str| found(with(json!({ "status": word, "data": null }))).status;
+    for (word, status) in [
+        ("DRAFT", EnvelopeStatus::Draft),
+        ("SENT", EnvelopeStatus::InProgress),
+        ("ARCHIVED", EnvelopeStatus::Completed),
+        ("DECLINED", EnvelopeStatus::Declined),
+        ("OPTED_OUT", EnvelopeStatus::Declined),
+        ("EXPIRED", EnvelopeStatus::Expired),
+        ("OVERVIEW", EnvelopeStatus::Unknown),
+    ] {
+        assert_eq!(is(word), status, "{word}");
+    }
+    assert_eq!(found(with(json!({ "status": "SENT", "documents": [] }))).status, EnvelopeStatus::Sent);
+    let trashed = found(with(json!({ "trashed": true })));
+    assert_eq!(
+        (trashed.status, trashed.status_at_platform.as_str()),
+        (EnvelopeStatus::Completed, "COMPLETED, TRASHED")
+    );
+    assert_eq!(found(with(json!({ "data": null }))).metadata, None);
+}
+
+#[test]
+fn gone_unknown_and_template_are_told_apart() {
+    let (read, asked) = fetch(&[(404, NOT_FOUND), (200, r#"{"status":"DELETED"}"#)]);
+    assert_eq!(read.unwrap(), Lookup::Deleted { at: None });
+    assert_eq!(asked[1], format!("GET {PATH}/signingStatus"));
+    assert_eq!(fetch(&[(404, NOT_FOUND), (404, NOT_FOUND)]).0.unwrap(), Lookup::NotFound);
+    assert_eq!(fetch(&[(404, ""), (403, NO_RIGHT)]).0.unwrap(), Lookup::NotFound);
+    assert_eq!(fetch(&[(404, ""), (503, "")]).0.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(fetch(&[(404, "<html>")]).0.unwrap_err().kind(), ErrorKind::Unintelligible);
+    for kind in ["TEMPLATE", "LAYOUT"] {
+        let error = fetch(&[(200, with(json!({ "type": kind })))]).0.unwrap_err();
+        assert_eq!(error.remedy(), Remedy::Abandon);
+    }
+    let other = with(json!({ "id": ID.to_lowercase() }));
+    assert_eq!(fetch(&[(200, other)]).0.unwrap_err().kind(), ErrorKind::Unintelligible);
+}
+
+fn list(answers: &[(u16, &'static str)]) -> Result<Vec<String>, Error> {
+    let known = envelope(ID, EnvelopeStatus::Completed);
+    let call = OneSpan.list_artifacts(&access(&OneSpan), &known);
+    let list = result(call, answers.iter().map(|(status, body)| answer(*status, *body)))?;
+    Ok(list
+        .iter()
+        .map(|item| {
+            let request = OneSpan.download(&access(&OneSpan), &known, item).unwrap();
+            assert_eq!(request.headers()["authorization"], "Basic s3cret");
+            let accept = request.headers()["accept"].to_str().unwrap().split(';').next().unwrap().to_owned();
+            format!("{} {} <- {} {accept}", item.kind.as_str(), item.file_name(&[]), line(&request))
+        })
+        .collect())
+}
+
+#[test]
+fn documents_come_one_by_one_with_evidence_audit_fields_and_attachments() {
+    let get = |rest: &str| format!("GET {PATH}{rest}");
+    let consent = format!(
+        "document Electronic Disclosures and Signatures Consent.pdf <- {} application/octet-stream",
+        get("/documents/default-consent/pdf")
+    );
+    let rest = [
+        format!(
+            "document Lease.pdf <- {} application/octet-stream",
+            get("/documents/7caf46cdd75f7a411bf8c22793b84fa79d8d180becc40691/pdf")
+        ),
+        format!("document _Annex.pdf <- {} application/octet-stream", get("/documents/Annex%201.b/pdf")),
+        format!("attachment licence.jpg <- {} application/octet-stream", get("/attachment/req-1/file/3")),
+        format!("attachment back.jpg <- {} application/octet-stream", get("/attachment/req-1/file/4")),
+        format!("legal_evidence evidence-summary.pdf <- {} application/pdf", get("/evidence/summary")),
+        format!("audit_trail audit-trail.json <- {} application/json", get("/audit")),
+        format!("platform_record field-summary.json <- {} application/json", get("/fieldSummary")),
+        format!("platform_record package.json <- {} application/json", get("")),
+    ];
+    let with_consent = list(&[(200, COMPLETED), (200, "%PDF-1.7")]).unwrap();
+    assert_eq!((&with_consent[0], &with_consent[1..]), (&consent, &rest[..]));
+    for without in [(404, NOT_FOUND), (403, NO_RIGHT), (200, "<html>")] {
+        assert_eq!(list(&[(200, COMPLETED), without]).unwrap(), rest);
+    }
+    assert!(list(&[(200, COMPLETED), (503, "")]).is_err(), "a bad minute loses no file");
+}
+
+#[test]
+fn no_document_is_named_before_completion() {
+    for word in ["SENT", "DRAFT", "SIGNING_PENDING", ""] {
+        let error = list(&[(200, with(json!({ "status": word })))]).unwrap_err();
+        assert_eq!((error.kind(), error.remedy()), (ErrorKind::NotReady, Remedy::Park), "{word}");
+    }
+    for word in ["DECLINED", "OPTED_OUT", "EXPIRED"] {
+        let listed = list(&[(200, with(json!({ "status": word })))]).unwrap();
+        assert!(listed.len() == 3 && listed.iter().all(|item| !item.starts_with("document")), "{word}");
+    }
+    let open = envelope(ID, EnvelopeStatus::InProgress);
+    let call = OneSpan.list_artifacts(&access(&OneSpan), &envelope(ID, EnvelopeStatus::Completed));
+    let mut items = result(call, [answer(200, COMPLETED), answer(404, "")]).unwrap();
+    let document = items.remove(0);
+    assert_eq!(document.kind, ArtifactKind::Document);
+    let early = OneSpan.download(&access(&OneSpan), &open, &document).unwrap_err();
+    assert_eq!(early.remedy(), Remedy::Park);
+    for none in [json!([]), json!([{ "id": "default-consent" }])] {
+        assert_eq!(list(&[(200, with(json!({ "documents": none })))]).unwrap_err().remedy(), Remedy::Park);
+    }
+    assert_eq!(list(&[(200, with(json!({ "type": "TEMPLATE" })))]).unwrap_err().remedy(), Remedy::Abandon);
+}
+
+#[test]
+fn hostile_ids_of_parts_never_reach_a_url() {
+    for id in ["..", ".", "", "a/../b", "a\\b", "a%2fb", "a\r\nb", &"x".repeat(257)] {
+        let documents = json!([{ "id": "good" }, { "id": id }]);
+        let error = list(&[(200, with(json!({ "documents": documents })))]).unwrap_err();
+        assert_eq!(error.remedy(), Remedy::AskPerson, "{id:?}");
+        assert!(error.to_string().len() < 900);
+        for part in [format!("document:{id}"), format!("attachment:3:{id}"), format!("attachment:{id}:r")] {
+            let mut artifact = items().remove(0);
+            artifact.id = part;
+            let known = envelope(ID, EnvelopeStatus::Completed);
+            assert!(OneSpan.download(&access(&OneSpan), &known, &artifact).is_err(), "{}", artifact.id);
+        }
+    }
+    let mut artifact = items().remove(0);
+    artifact.id = "document:ü?x#y&z:1".into();
+    let known = envelope(ID, EnvelopeStatus::Completed);
+    let request = OneSpan.download(&access(&OneSpan), &known, &artifact).unwrap();
+    assert_eq!(line(&request), format!("GET {PATH}/documents/%C3%BC%3Fx%23y%26z%3A1/pdf"));
+    let roles = json!([{ "attachmentRequirements": [{ "id": "r", "files": [{ "id": "../x" }] }] }]);
+    let error = list(&[(200, with(json!({ "roles": roles })))]).unwrap_err();
+    assert_eq!(error.remedy(), Remedy::AskPerson);
+}
+
+fn items() -> Vec<aftersign_core::artifact::ArtifactRef> {
+    let call = OneSpan.list_artifacts(&access(&OneSpan), &envelope(ID, EnvelopeStatus::Completed));
+    result(call, [answer(200, COMPLETED), answer(404, "")]).unwrap()
+}
+
+#[test]
+fn errors_have_the_remedy_of_the_facts_and_show_no_technical_text() {
+    let body = r#"{"code":1,"messageKey":"error.unprocessableEntity.x","message":"m","technical":"t0p"}"#;
+    for (status, body, kind, remedy) in [
+        (401, "", ErrorKind::AccessRefused, Remedy::RenewAccess),
+        (403, NO_RIGHT, ErrorKind::Forbidden, Remedy::AskPerson),
+        (403, "<html>", ErrorKind::Unintelligible, Remedy::Retry(None)),
+        (404, NOT_FOUND, ErrorKind::NotFound, Remedy::Retry(None)),
+        (400, body, ErrorKind::Rejected, Remedy::AskPerson),
+        (406, body, ErrorKind::Rejected, Remedy::AskPerson),
+        (409, body, ErrorKind::NotReady, Remedy::Park),
+        (422, body, ErrorKind::NotReady, Remedy::Retry(None)),
+        (408, "", ErrorKind::Unavailable, Remedy::Retry(None)),
+        (425, "<html>", ErrorKind::Unintelligible, Remedy::Retry(None)),
+        (429, "<html>", ErrorKind::RateLimited, Remedy::Retry(None)),
+        (522, "<html>", ErrorKind::Unavailable, Remedy::Retry(None)),
+    ] {
+        let error = OneSpan.refused_download(&answer(status, body));
+        assert_eq!((error.kind(), error.remedy()), (kind, remedy), "{status} {body}");
+        assert!(!error.chain().contains("t0p") && !error.chain().contains("10.1.2.3"));
+    }
+    let error = OneSpan.refused_download(&answer(403, NO_RIGHT)).to_string();
+    assert!(error.contains("error.forbidden.noPermission") && error.contains("You do not have permission"));
+}
+
+fn dispose(
+    mode: DisposeMode,
+    status: EnvelopeStatus,
+    answers: &[(u16, &'static str)],
+) -> (Result<Disposal, Error>, Vec<String>) {
+    let call = OneSpan.dispose_by(&access(&OneSpan), &proof(envelope(ID, status)), mode).unwrap();
+    play(call, answers.iter().map(|(status, body)| answer(*status, *body)))
+}
+
+#[test]
+fn the_trash_is_the_default_and_is_read_back() {
+    let trashed = with(json!({ "trashed": true }));
+    let proof = proof(envelope(ID, EnvelopeStatus::Completed));
+    let call = OneSpan.dispose(&access(&OneSpan), &proof).unwrap();
+    let (disposal, asked) = play(call, [answer(200, COMPLETED), answer(200, ""), answer(200, trashed)]);
+    assert_eq!(disposal.unwrap(), Disposal::Removed);
+    assert_eq!(asked, [format!("GET {PATH}"), format!("PUT {PATH}"), format!("GET {PATH}")]);
+    let trash =
+        |answers: &[(u16, &'static str)]| dispose(DisposeMode::Trash, EnvelopeStatus::Completed, answers);
+    let (disposal, asked) = trash(&[(200, COMPLETED), (405, ""), (200, "{}"), (200, trashed)]);
+    assert_eq!((disposal.unwrap(), asked[2].as_str()), (Disposal::Removed, &*format!("POST {PATH}")));
+    assert_eq!(trash(&[(200, trashed)]).0.unwrap(), Disposal::AlreadyGone);
+    assert_eq!(trash(&[(404, NOT_FOUND)]).0.unwrap(), Disposal::AlreadyGone);
+    assert_eq!(trash(&[(200, COMPLETED), (404, "")]).0.unwrap(), Disposal::AlreadyGone);
+    let kept = trash(&[(200, COMPLETED), (403, NO_RIGHT)]).0.unwrap();
+    assert!(matches!(kept, Disposal::Kept(_)));
+    let still = trash(&[(200, COMPLETED), (200, ""), (200, COMPLETED)]).0.unwrap_err();
+    assert_eq!(still.remedy(), Remedy::Retry(None));
+    assert!(trash(&[(200, COMPLETED), (200, "<html>")]).0.is_err());
+    assert_eq!(trash(&[(200, with(json!({ "type": "TEMPLATE" })))]).0.unwrap_err().remedy(), Remedy::Abandon);
+    for changed in [json!({ "type": null }), json!({ "status": "SENT" }), json!({ "status": "DECLINED" })] {
+        let (disposal, asked) = trash(&[(200, with(changed))]);
+        assert!(matches!(disposal.unwrap(), Disposal::Kept(_)) && asked.len() == 1, "nothing is changed");
+    }
+}
+
+#[test]
+fn for_good_go_completed_packages_alone_and_404_is_the_proof() {
+    let delete =
+        |answers: &[(u16, &'static str)]| dispose(DisposeMode::Delete, EnvelopeStatus::Completed, answers);
+    for success in [200, 204] {
+        let (disposal, asked) = delete(&[(200, COMPLETED), (success, ""), (404, NOT_FOUND)]);
+        assert_eq!((disposal.unwrap(), asked[1].as_str()), (Disposal::Removed, &*format!("DELETE {PATH}")));
+    }
+    let trashed = with(json!({ "trashed": true }));
+    let (disposal, _) = delete(&[(200, trashed), (200, ""), (200, trashed)]);
+    assert_eq!(disposal.unwrap_err().remedy(), Remedy::Retry(None), "the trash is not gone");
+    assert!(delete(&[(200, COMPLETED), (200, ""), (404, "<html>")]).0.is_err());
+    assert_eq!(delete(&[(200, COMPLETED), (401, "")]).0.unwrap_err().remedy(), Remedy::RenewAccess);
+    let declined = with(json!({ "status": "DECLINED" }));
+    let (disposal, asked) = dispose(DisposeMode::Delete, EnvelopeStatus::Declined, &[(200, declined)]);
+    assert!(matches!(disposal.unwrap(), Disposal::Kept(_)) && asked.len() == 1);
+}
+
+fn window(cursor: Option<&str>) -> Window {
+    Window {
+        since: "2026-11-19T10:00:00Z".parse().unwrap(),
+        until: "2026-11-20T10:00:00Z".parse().unwrap(),
+        cursor: cursor.map(str::to_owned),
+    }
+}
+
+#[test]
+fn a_sweep_asks_status_by_status_and_filters_again() {
+    let page = include_str!("fixtures/package_list.json");
+    let (mut asked, mut cursor) = (Vec::new(), None);
+    loop {
+        let call = OneSpan.changed_since(&access(&OneSpan), &window(cursor.as_deref())).unwrap();
+        let (read, lines) = play(call, [answer(200, page)]);
+        let read = read.unwrap();
+        asked.extend(lines);
+        let ids: Vec<&str> = read.items.iter().map(|item| item.id.as_str()).collect();
+        assert_eq!(ids, [ID, "J5tyJalzG49hmDho5b9JdG61T7M="], "neither old rows nor templates");
+        let Some(next) = read.next else { break };
+        cursor = Some(next);
+    }
+    let line = |query: &str| {
+        format!(
+            "GET /api/packages?query={query}&type=PACKAGE&from=1&to=100&startDate=2026-11-19T10:00:00Z\
+             &endDate=2026-11-20T10:05:00Z&sort=updated&dir=desc"
+        )
+    };
+    let queries = ["COMPLETED", "DECLINED", "OPTED_OUT", "EXPIRED", "ARCHIVED", "SENT", "trashed"];
+    assert_eq!(asked, queries.map(line));
+}
+
+#[test]
+fn pages_go_on_by_what_came_and_the_other_dialect_is_tried() {
+    let next = |cursor: Option<&str>, body: &'static str| {
+        result(OneSpan.changed_since(&access(&OneSpan), &window(cursor)), [answer(200, body)])
+            .map(|page| page.next)
+    };
+    let rows = |rows: usize, count: u64| -> &'static str {
+        json!({ "count": count, "results": vec![json!({ "id": ID }); rows] }).to_string().leak()
+    };
+    assert_eq!(next(None, rows(100, 250)).unwrap().as_deref(), Some("s.0.101"));
+    assert_eq!(next(Some("s.0.101"), rows(50, 250)).unwrap().as_deref(), Some("s.0.151"), "a shorter page");
+    assert_eq!(next(Some("s.0.201"), rows(50, 250)).unwrap().as_deref(), Some("s.1.1"));
+    assert_eq!(next(Some("s.0.101"), rows(0, 250)).unwrap().as_deref(), Some("s.1.1"));
+    assert_eq!(next(Some("s.6.1"), rows(1, 1)).unwrap(), None);
+    assert!(next(Some("s.0.99999"), rows(100, 999_999)).is_err(), "a list without end");
+    assert!(next(None, r#"{"count":1,"results":[{}]}"#).is_err());
+    let refused = r#"{"code":400,"messageKey":"error.badRequest","message":"startDate"}"#;
+    let call = OneSpan.changed_since(&access(&OneSpan), &window(None)).unwrap();
+    let (page, asked) = play(call, [answer(400, refused), answer(200, rows(1, 1))]);
+    assert_eq!(page.unwrap().next.as_deref(), Some("o.1.1"));
+    assert_eq!(
+        asked[1],
+        "GET /api/packages?type=PACKAGE&from=1&to=100&lastUpdatedStartDate=2026-11-19T10:00:00Z\
+         &lastUpdatedEndDate=2026-11-20T10:05:00Z&sort=updated&dir=desc"
+    );
+    let call = OneSpan.changed_since_in(&access(&OneSpan), &window(None), ListDialect::Spec1151).unwrap();
+    assert_eq!(play(call, [answer(400, refused)]).0.unwrap_err().remedy(), Remedy::AskPerson);
+    for cursor in ["", "x.0.1", "s.7.1", "o.2.1", "s.0.0", "s.0.100001", "s.0", "s.0.1.1", "s.-1.1"] {
+        let error = OneSpan.changed_since(&access(&OneSpan), &window(Some(cursor))).unwrap_err();
+        assert_eq!(error.remedy(), Remedy::Abandon, "{cursor}");
+    }
+}
+
+fn client_access(fields: &[(&str, &str)]) -> Access {
+    let fields = fields.iter().map(|(name, value)| ((*name).to_owned(), Secret::new(*value)));
+    Access { credential: Credential::new(fields), ..access(&OneSpan) }
+}
+
+#[test]
+fn client_app_tokens_end_in_milliseconds() {
+    let access = client_access(&[("client_id", "id"), ("client_secret", "s3cret")]);
+    let call = client_app_token(&access, &OnBehalf::Sender("a@x.org".into())).unwrap();
+    assert_eq!(line(&call.request), "POST /apitoken/clientApp/accessToken");
+    let body: Value = serde_json::from_slice(call.request.body()).unwrap();
+    let sent = json!({ "clientId": "id", "secret": "s3cret", "type": "SENDER", "email": "a@x.org" });
+    assert_eq!(body, sent);
+    let ask = |status, body: &'static str| {
+        result(client_app_token(&access, &OnBehalf::Owner), [answer(status, body)])
+    };
+    for body in [
+        r#"{"accessToken":"t0ken","expiresAt":1795168800000}"#,
+        r#"{"accessToken":"t0ken","expiresAt":"1795168800000"}"#,
+        r#"{"accessToken":"t0ken","expiresAt":1795168800}"#,
+    ] {
+        let token = ask(200, body).unwrap();
+        assert_eq!(token.expires_at.as_second(), 1_795_168_800);
+        assert_eq!(token.renew_at.as_second(), 1_795_168_740);
+        assert!(!format!("{token:?}").contains("t0ken"));
+    }
+    for bad in
+        ["\"t0ken\"", r#"{"accessToken":["t0ken"]}"#, r#"{"accessToken":" ","expiresAt":1}"#, "<html>", ""]
+    {
+        assert!(!ask(200, bad).unwrap_err().chain().contains("t0ken"));
+    }
+    assert_eq!(ask(401, "").unwrap_err().remedy(), Remedy::RenewAccess);
+    let call = OneSpan.whoami(&client_access(&[("access_token", "t0ken"), ("client_id", "id")])).unwrap();
+    assert_eq!(call.request.headers()["authorization"], "Bearer t0ken");
+    let unasked = OneSpan.whoami(&access).unwrap_err();
+    assert_eq!((unasked.kind(), unasked.remedy()), (ErrorKind::Misconfigured, Remedy::AskPerson));
+    assert!(client_app_token(&client_access(&[("client_id", "id")]), &OnBehalf::Owner).is_err());
+}
+
+#[test]
+fn oauth_tokens_are_asked_with_a_form_and_end_in_seconds() {
+    let access = client_access(&[("client_id", "id"), ("client_secret", "s3cret")]);
+    let call = oauth_token(&access, &OnBehalf::Sender("a+b&c".into())).unwrap();
+    assert_eq!(line(&call.request), "POST /oauth2/token");
+    assert_eq!(call.request.headers()["authorization"], "Basic aWQ6czNjcmV0");
+    assert_eq!(call.request.body().as_ref(), b"grant_type=client_credentials&sender_id=a%2Bb%26c");
+    assert!(!format!("{call:?}").contains("s3cret"));
+    let ask =
+        |status, body: &'static str| result(oauth_token(&access, &OnBehalf::Owner), [answer(status, body)]);
+    let token = ask(200, r#"{"access_token":"t","token_type":"bearer","expires_in":120}"#).unwrap();
+    assert_eq!((token.renew_at - now()).get_seconds(), 110);
+    let token = ask(200, r#"{"access_token":"t"}"#).unwrap();
+    assert_eq!((token.expires_at - now()).get_seconds(), 299);
+    assert!(ask(200, r#"{"access_token":"t","token_type":"mac"}"#).is_err());
+    let refused = ask(400, r#"{"error":"invalid_client","error_description":"no"}"#).unwrap_err();
+    assert_eq!(refused.remedy(), Remedy::RenewAccess);
+}
+
+#[test]
+fn the_base_url_may_name_the_host_or_the_api_and_regions_are_known() {
+    for base in ["https://h.example", "https://h.example/", "https://h.example/api/", "https://h.example/API"]
+    {
+        let mut access = access(&OneSpan);
+        access.base_url = base.into();
+        let call = OneSpan.whoami(&access).unwrap();
+        assert_eq!(call.request.uri(), "https://h.example/api/session");
+        assert_eq!(call.request.headers()["accept"], "application/json; esl-api-version=11");
+        let call =
+            client_app_token(&client_access(&[("client_id", "i"), ("client_secret", "s")]), &OnBehalf::Owner);
+        assert!(!call.unwrap().request.uri().path().contains("/api/"));
+    }
+    assert_eq!(region_base_url("eu"), Some("https://apps.esignlive.eu"));
+    assert_eq!(region_base_url("mars"), None);
+}
+
+#[test]
+fn the_registered_callback_is_read_and_replaced_only_by_register() {
+    let registered = include_str!("fixtures/callback_registration.json");
+    let session = include_str!("fixtures/session.json");
+    let whoami = |answers: [(u16, &'static str); 2]| {
+        result(OneSpan.whoami(&access(&OneSpan)), answers.map(|(status, body)| answer(status, body)))
+    };
+    let identity = whoami([(200, session), (200, registered)]).unwrap();
+    assert_eq!(identity.name, "sender@example.com");
+    assert_eq!(identity.callback_url.as_deref(), Some("https://sign.example.com/callbacks/hr/secret"));
+    assert_eq!(whoami([(200, session), (403, NO_RIGHT)]).unwrap().callback_url, None);
+    assert!(whoami([(200, session), (503, "")]).is_err());
+    let read = result(registration(&access(&OneSpan)), [answer(200, registered)]).unwrap();
+    assert_eq!(read.events, ["PACKAGE_COMPLETE", "PACKAGE_DECLINE"]);
+    assert!(!format!("{read:?}").contains("secret") && !format!("{read:?}").contains(KEY));
+    let events = EVENTS.map(str::to_owned);
+    let key = Secret::new(KEY);
+    let call = register(&access(&OneSpan), "https://h/x ", Some(&key), &events).unwrap();
+    let sent: Value = serde_json::from_slice(call.request.body()).unwrap();
+    assert_eq!((&sent["url"], &sent["key"]), (&json!("https://h/x"), &json!(KEY)));
+    assert!(sent["events"].as_array().unwrap().contains(&json!("PACKAGE_READY_FOR_COMPLETE")));
+    let (read, asked) = play(call, [answer(200, registered), answer(200, registered)]);
+    assert!(read.is_ok());
+    assert_eq!(asked, ["POST /api/callback", "GET /api/callback"]);
+    for bad in ["", "two words", "ü"] {
+        assert!(register(&access(&OneSpan), "https://h/x", Some(&Secret::new(bad)), &events).is_err());
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_mail_is_read_or_refused_without_a_panic(
+        text in "([\\[\\]{},:ü \n]|\"name\"|\"packageId\"|\"PACKAGE_COMPLETE\"|null|\\{\"name\":\"A\",\"packageId\":\"b\"\\}){0,24}",
+        bytes in prop::collection::vec(any::<u8>(), 0..200),
+    ) {
+        let _ = failed_callbacks(&bytes);
+        for payload in failed_callbacks(text.as_bytes()).unwrap_or_default() {
+            let _ = understood(OneSpan.interpret(&payload).meaning);
+        }
+    }
+}

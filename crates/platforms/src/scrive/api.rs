@@ -1,0 +1,468 @@
+//! The Document API v2: requests and how their answers are read.
+//!
+//! Bodies are forms, never JSON. A document's files exist only after sealing, some seconds after it is
+//! closed: until then the answer is "wait". Removing is `trash`, then `delete`; both are refused with the
+//! state as the reason, so the state is read again before anything is concluded.
+
+use aftersign_core::artifact::ArtifactRef;
+use aftersign_core::envelope::{Envelope, Lookup};
+use aftersign_core::platform::{Access, Call, Disposal, Identity, Next, Page, Window};
+use aftersign_core::{Error, ErrorKind, Remedy, Timestamp};
+use bytes::Bytes;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderValue, Method, Request, Response};
+use jiff::SignedDuration;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::document::{self, FILE, HISTORY, MAIN, RECORD, ZIP, add_artifacts, author_email, awaits_sealing};
+use super::errors::{NOT_PERMITTED, error_of, is_absent, is_purged, reason, refused};
+use super::seal::Seal;
+use super::wire::{Document, DocumentList, Filter, History, Sorting};
+use super::{Subject, flow_api, is_document_id};
+use crate::exchange::{
+    excerpt, is_disturbed, misconfigured, own_status, read_json, read_list, request, safe_id, secret_header,
+    unintelligible,
+};
+use crate::listing::ArtifactList;
+
+/// What stays as it is in a percent-encoded text (RFC 3986, unreserved).
+const RESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Rows per page (the documented default; the server may send fewer).
+const PAGE_SIZE: usize = 100;
+/// How far before the window is asked: `mtime` is set inside transactions that may end later.
+const OVERLAP: SignedDuration = SignedDuration::from_hours(1);
+/// Documents changed at one and the same moment: beyond this the list is taken for broken.
+const OFFSET_MAX: usize = 100_000;
+/// The cursor of the part of a sweep that asks for flows.
+const FLOWS: &str = "flows";
+
+/// Where and with what an account's API is called; cloned into the readers that go on asking.
+#[derive(Clone)]
+pub(super) struct Api {
+    root: String,
+    authorization: HeaderValue,
+    pub(super) operation: &'static str,
+}
+
+impl Api {
+    /// `base_url` may be the host or end in the API's path.
+    pub(super) fn new(operation: &'static str, access: &Access) -> Result<Self, Error> {
+        let mut root = access.base_url.trim().trim_end_matches('/');
+        for suffix in ["/api/v2", "/api", "/experimental/flow", "/flow"] {
+            if let Some(host) = root.strip_suffix(suffix) {
+                root = host.trim_end_matches('/');
+                break;
+            }
+        }
+        if root.is_empty() {
+            return Err(misconfigured(operation, "the account has no base_url"));
+        }
+        Ok(Self { root: root.to_owned(), authorization: authorization(operation, access)?, operation })
+    }
+
+    fn send(&self, method: Method, path: &str, form: Option<String>) -> Result<Request<Bytes>, Error> {
+        let mut builder = Request::builder()
+            .method(method)
+            .uri(format!("{}/{path}", self.root))
+            .header(AUTHORIZATION, self.authorization.clone())
+            .header(ACCEPT, "*/*");
+        if form.is_some() {
+            builder = builder.header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+        }
+        request(self.operation, builder, Bytes::from(form.unwrap_or_default()))
+    }
+
+    /// A read from the Document API. Ids in `path` are checked before.
+    fn get(&self, path: &str) -> Result<Request<Bytes>, Error> {
+        self.send(Method::GET, &format!("api/v2/{path}"), None)
+    }
+
+    /// A read from below the host.
+    pub(super) fn get_below_host(&self, path: &str) -> Result<Request<Bytes>, Error> {
+        self.send(Method::GET, path, None)
+    }
+
+    /// Pairs a request with its reader.
+    pub(super) fn then<T>(
+        &self,
+        request: Request<Bytes>,
+        read: impl FnOnce(Response<Bytes>) -> Result<Next<T>, Error> + Send + 'static,
+    ) -> Call<T> {
+        Call::new(self.operation, request, move |response, _now| read(response))
+    }
+
+    /// The JSON of a success, or what the refusal means.
+    pub(super) fn answer<T: serde::de::DeserializeOwned>(
+        &self,
+        response: &Response<Bytes>,
+    ) -> Result<T, Error> {
+        match response.status().is_success() {
+            true => read_json(self.operation, response.body()),
+            false => Err(self.refused(response)),
+        }
+    }
+
+    /// The rows of a success, or what the refusal means.
+    pub(super) fn list_answer<T: serde::de::DeserializeOwned>(
+        &self,
+        response: &Response<Bytes>,
+    ) -> Result<Vec<T>, Error> {
+        match response.status().is_success() {
+            true => read_list(self.operation, response.body()),
+            false => Err(self.refused(response)),
+        }
+    }
+
+    /// What a refusal means. A key of production used on the test bed is refused like a mistyped one, so the
+    /// host is named.
+    pub(super) fn refused(&self, response: &Response<Bytes>) -> Error {
+        refused(self.operation, response).with("host", self.host())
+    }
+
+    fn host(&self) -> &str {
+        let rest = self.root.split_once("://").map_or(self.root.as_str(), |(_, rest)| rest);
+        let authority = rest.split('/').next().unwrap_or_default();
+        authority.rsplit('@').next().unwrap_or_default()
+    }
+
+    /// An answer that contradicts the documentation.
+    pub(super) fn unintelligible(&self, message: &str) -> Error {
+        unintelligible(self.operation, message)
+    }
+
+    /// An error of this operation.
+    pub(super) fn error(&self, kind: ErrorKind, remedy: Remedy, message: &str) -> Error {
+        Error::new(kind, remedy, self.operation, message)
+    }
+
+    /// Asks for a document.
+    pub(super) fn get_document(&self, id: &str) -> Result<Request<Bytes>, Error> {
+        self.get(&format!("documents/{id}/get"))
+    }
+
+    /// The document that was asked for, and no other.
+    pub(super) fn read_document(&self, id: &str, response: &Response<Bytes>) -> Result<Document, Error> {
+        let document: Document = self.answer(response)?;
+        match document.id.as_deref() == Some(id) {
+            true => Ok(document),
+            false => Err(self.unintelligible("the answer is about another document")),
+        }
+    }
+}
+
+/// OAuth 1.0 PLAINTEXT, as the API documentation writes it: no nonce, no time, every value in double quotes.
+/// The server splits at commas and URL-decodes the signature.
+fn authorization(operation: &'static str, access: &Access) -> Result<HeaderValue, Error> {
+    let field = |name| {
+        let value = access.credential.field(name).trim();
+        let is_plain = value.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b','));
+        match !value.is_empty() && is_plain {
+            true => Ok(value),
+            false => Err(misconfigured(operation, "a field of the account's credential is empty or has characters \
+                                                   no key has; all of api_token, api_secret, access_token and \
+                                                   access_secret are needed")
+                .with("field", name)),
+        }
+    };
+    let secret = |name| field(name).map(|text| utf8_percent_encode(text, &RESERVED).to_string());
+    let text = format!(
+        "oauth_signature_method=\"PLAINTEXT\", oauth_consumer_key=\"{}\", oauth_token=\"{}\", \
+         oauth_signature=\"{}&{}\"",
+        field("api_token")?,
+        field("access_token")?,
+        secret("api_secret")?,
+        secret("access_secret")?
+    );
+    secret_header(operation, &text)
+}
+
+/// No call that names the user is documented; the author of a document of one's own is the user.
+pub(super) fn whoami(access: &Access) -> Result<Call<Identity>, Error> {
+    let api = Api::new("scrive whoami", access)?;
+    let path = list_path(&api, &[Filter::IsAuthor], 1, 0)?;
+    let request = api.get(&path)?;
+    Ok(api.clone().then(request, move |response| {
+        let list: DocumentList = api.answer(&response)?;
+        let name = list.documents.iter().find_map(author_email);
+        let name = name.unwrap_or_else(|| format!("a user of {} who has no documents yet", api.host()));
+        Ok(Next::Done(Identity { name, callback_url: None }))
+    }))
+}
+
+fn list_path(api: &Api, filter: &[Filter], max: usize, offset: usize) -> Result<String, Error> {
+    let json = |text: Result<String, serde_json::Error>| {
+        let text = text
+            .map_err(|error| misconfigured(api.operation, "the request has no JSON form").caused_by(error))?;
+        Ok::<_, Error>(utf8_percent_encode(&text, &RESERVED).to_string())
+    };
+    let filter = json(serde_json::to_string(filter))?;
+    let sorting = json(serde_json::to_string(&[Sorting { sort_by: "mtime", order: "ascending" }]))?;
+    Ok(format!("documents/list?max={max}&offset={offset}&filter={filter}&sorting={sorting}"))
+}
+
+pub(super) fn fetch_document(access: &Access, id: String) -> Result<Call<Lookup>, Error> {
+    let api = Api::new("scrive fetch envelope", access)?;
+    let request = api.get_document(&id)?;
+    Ok(api.clone().then(request, move |response| {
+        if is_absent(&response) {
+            return Ok(Next::Done(Lookup::NotFound));
+        }
+        if is_purged(&response) {
+            return Ok(Next::Done(Lookup::Deleted { at: None }));
+        }
+        let document = api.read_document(&id, &response)?;
+        if document.is_deleted == Some(true) {
+            return Ok(Next::Done(Lookup::Deleted { at: None }));
+        }
+        let seal = Seal::of_document(&document, None);
+        if seal.extension != super::Extension::Unknown {
+            let envelope = document::envelope(&id, document, &seal);
+            return Ok(Next::Done(Lookup::Found(Box::new(envelope))));
+        }
+        ask_for_extension(&api, id, document)
+    }))
+}
+
+/// The history alone says whether the seal was extended. One that cannot be read never stops the archiving;
+/// a disturbance is tried again.
+fn ask_for_extension(api: &Api, id: String, document: Document) -> Result<Next<Lookup>, Error> {
+    let request = api.get(&format!("documents/{id}/history?lang=en"))?;
+    let api = api.clone();
+    Ok(Next::Then(api.clone().then(request, move |response| {
+        if is_disturbed(&response) {
+            return Err(api.refused(&response));
+        }
+        let history: Option<History> = api.answer(&response).ok();
+        let seal = Seal::of_document(&document, history.as_ref());
+        Ok(Next::Done(Lookup::Found(Box::new(document::envelope(&id, document, &seal)))))
+    })))
+}
+
+/// Asks again what the document is, because the list follows from its state.
+pub(super) fn list_document(access: &Access, id: String) -> Result<Call<Vec<ArtifactRef>>, Error> {
+    let api = Api::new("scrive list artifacts", access)?;
+    let request = api.get_document(&id)?;
+    Ok(api.clone().then(request, move |response| {
+        let document = api.read_document(&id, &response)?;
+        ready(&api, &document)?;
+        let mut list = ArtifactList::new(api.operation);
+        add_artifacts(&mut list, &id, &document)?;
+        Ok(Next::Done(list.finish()))
+    }))
+}
+
+/// Whether a document's files are those that stay.
+pub(super) fn ready(api: &Api, document: &Document) -> Result<(), Error> {
+    let word = document.status.as_deref().unwrap_or("unnamed");
+    let message = if !document::status(document).is_final() {
+        "the document is not final, so its files are not either"
+    } else if awaits_sealing(document) {
+        "the document is closed and not sealed yet"
+    } else {
+        return Ok(());
+    };
+    Err(api.error(ErrorKind::NotReady, Remedy::Park, message).with("status", excerpt(word)))
+}
+
+/// The main file is asked for by its role, not its id: so the answer is 503 until it is sealed, and always
+/// the newest one.
+pub(super) fn download(
+    access: &Access,
+    envelope: &Envelope,
+    artifact: &ArtifactRef,
+) -> Result<Request<Bytes>, Error> {
+    let api = Api::new("scrive download", access)?;
+    let subject = Subject::of(api.operation, &envelope.id)?;
+    let foreign = || {
+        let message = "no artifact of this envelope has such an id; list the artifacts again";
+        api.error(ErrorKind::Rejected, Remedy::AskPerson, message).with("artifact", excerpt(&artifact.id))
+    };
+    if let Subject::Flow(id) = &subject
+        && artifact.id == flow_api::RECORD
+    {
+        return api.get_below_host(&flow_api::instance_path(envelope.route.as_deref(), id));
+    }
+    let (route, rest) = artifact.id.split_once(':').ok_or_else(foreign)?;
+    let (id, file) = match rest.split_once('_') {
+        Some((id, file)) if route == FILE => (id, Some(safe_id(api.operation, file)?)),
+        _ => (rest, None),
+    };
+    // A flow's documents have ids of their own; an envelope that is a document has its own only.
+    let is_own = match &subject {
+        Subject::Document(own) => id == own,
+        Subject::Flow(_) => is_document_id(id),
+    };
+    match (route, file) {
+        _ if !is_own => Err(foreign()),
+        (MAIN, None) => api.get(&format!("documents/{id}/files/main")),
+        (ZIP, None) => api.get(&format!("documents/{id}/files/zip")),
+        (FILE, Some(file)) => api.get(&format!("documents/{id}/files/{file}")),
+        (HISTORY, None) => api.get(&format!("documents/{id}/history?lang=en")),
+        (RECORD, None) => api.get_document(id),
+        _ => Err(foreign()),
+    }
+}
+
+/// Pages go on from the last change seen, not by a growing offset: a document that changes while we read
+/// moves to the end, and everything behind it would slip by one unseen. Only documents of one and the same
+/// moment are counted through. The last part of a sweep asks for flows.
+pub(super) fn changed_since(access: &Access, window: &Window) -> Result<Call<Page<Envelope>>, Error> {
+    let api = Api::new("scrive list changes", access)?;
+    let first = window.since.checked_sub(OVERLAP).unwrap_or(Timestamp::UNIX_EPOCH);
+    if window.cursor.as_deref() == Some(FLOWS) {
+        return flow_api::changed_since(api, first);
+    }
+    let (start, offset) = read_cursor(window.cursor.as_deref(), first).ok_or_else(|| {
+        api.error(ErrorKind::Rejected, Remedy::Abandon, "the sweep's cursor is none of ours; start again")
+    })?;
+    // No end: what changes while we read is found now rather than next time.
+    let filter = [
+        Filter::Mtime { start_time: start.to_string() },
+        Filter::IsAuthor,
+        Filter::IsNotTemplate,
+        Filter::IsNotInTrash,
+    ];
+    let request = api.get(&list_path(&api, &filter, PAGE_SIZE, offset)?)?;
+    Ok(api.clone().then(request, move |response| {
+        let list: DocumentList = api.answer(&response)?;
+        let rows = list.documents.len();
+        // The server may send fewer rows than asked for; its count is right up to 1,000 beyond the offset.
+        let more = match list.total_matching {
+            Some(total) => rows > 0 && total > u64::try_from(offset + rows).unwrap_or(u64::MAX),
+            None => rows >= PAGE_SIZE,
+        };
+        let last = list.documents.last().and_then(|document| document.mtime);
+        let next = match last.filter(|last| *last > start) {
+            _ if !more => FLOWS.to_owned(),
+            Some(last) => format!("{last}/0"),
+            None => format!("{start}/{}", offset + rows),
+        };
+        let items = list.documents.into_iter().filter(|row| row.is_template != Some(true));
+        let items = items.map(|row| listed(&api, row)).collect::<Result<_, Error>>()?;
+        Ok(Next::Done(Page { items, next: Some(next) }))
+    }))
+}
+
+fn listed(api: &Api, row: Document) -> Result<Envelope, Error> {
+    let id = row.id.clone().filter(|id| is_document_id(id));
+    let id = id.ok_or_else(|| api.unintelligible("a row of the list has no id"))?;
+    let seal = Seal::of_document(&row, None);
+    Ok(document::envelope(&id, row, &seal))
+}
+
+/// A cursor is `time/offset`.
+fn read_cursor(cursor: Option<&str>, first: Timestamp) -> Option<(Timestamp, usize)> {
+    let Some(cursor) = cursor else { return Some((first, 0)) };
+    let (start, offset) = cursor.split_once('/')?;
+    let (start, offset) = (start.parse().ok()?, offset.parse().ok()?);
+    (offset <= OFFSET_MAX).then_some((start, offset))
+}
+
+/// What removing one document led to.
+pub(super) enum Removal {
+    Removed,
+    AlreadyGone,
+    /// The platform refuses, and says why.
+    Refused(String),
+}
+
+/// Puts the document into the trash and deletes it there. With the version that was confirmed the platform
+/// refuses if anybody acted on the document since (the extension of its seal included).
+pub(super) fn dispose_document(
+    access: &Access,
+    id: String,
+    version: Option<u64>,
+) -> Result<Call<Disposal>, Error> {
+    let api = Api::new("scrive delete", access)?;
+    remove(&api, id, version, |removal| {
+        Ok(Next::Done(match removal {
+            Removal::Removed => Disposal::Removed,
+            Removal::AlreadyGone => Disposal::AlreadyGone,
+            Removal::Refused(reason) => Disposal::Kept(reason),
+        }))
+    })
+}
+
+/// What is done when a document is removed, or cannot be.
+type Then<T> = Box<dyn FnOnce(Removal) -> Result<Next<T>, Error> + Send>;
+
+pub(super) fn remove<T: 'static>(
+    api: &Api,
+    id: String,
+    version: Option<u64>,
+    then: impl FnOnce(Removal) -> Result<Next<T>, Error> + Send + 'static,
+) -> Result<Call<T>, Error> {
+    let form = version.map_or_else(String::new, |version| format!("object_version={version}"));
+    let request = api.send(Method::POST, &format!("api/v2/documents/{id}/trash"), Some(form))?;
+    let api = api.clone();
+    let then: Then<T> = Box::new(then);
+    Ok(api.clone().then(request, move |response| {
+        if response.status().is_success() {
+            let document = api.read_document(&id, &response)?;
+            if document.is_trashed != Some(true) {
+                return Err(api.unintelligible("the document was put into the trash and is not in it"));
+            }
+            return delete(&api, id, then);
+        }
+        match own_status(&response) {
+            _ if is_absent(&response) || is_purged(&response) => then(Removal::AlreadyGone),
+            Some(403) => then(kept(&response)),
+            // Most often it lies in the trash already, from a try whose answer was lost.
+            Some(409) => look_into_trash(&api, id, response, then),
+            _ => Err(api.refused(&response)),
+        }
+    }))
+}
+
+/// The refusal to let go of a document; core puts "kept at the platform" before the reason.
+fn kept(response: &Response<Bytes>) -> Removal {
+    let error = error_of(response);
+    let said = reason(&error);
+    Removal::Refused(match error.error_type.as_deref() {
+        Some(NOT_PERMITTED) => format!(
+            "a document of a flow cannot be removed alone; the retention of its Flow \
+             folder decides ({said})"
+        ),
+        _ => format!("this access may not remove the document ({said})"),
+    })
+}
+
+fn look_into_trash<T: 'static>(
+    api: &Api,
+    id: String,
+    refusal: Response<Bytes>,
+    then: Then<T>,
+) -> Result<Next<T>, Error> {
+    let request = api.get_document(&id)?;
+    let api = api.clone();
+    Ok(Next::Then(api.clone().then(request, move |response| {
+        if is_absent(&response) || is_purged(&response) {
+            return then(Removal::AlreadyGone);
+        }
+        let document = api.read_document(&id, &response)?;
+        match (document.is_deleted, document.is_trashed) {
+            (Some(true), _) => then(Removal::AlreadyGone),
+            (_, Some(true)) => delete(&api, id, then),
+            _ => Err(api.refused(&refusal)),
+        }
+    })))
+}
+
+fn delete<T: 'static>(api: &Api, id: String, then: Then<T>) -> Result<Next<T>, Error> {
+    let request = api.send(Method::POST, &format!("api/v2/documents/{id}/delete"), Some(String::new()))?;
+    let api = api.clone();
+    Ok(Next::Then(api.clone().then(request, move |response| {
+        if is_absent(&response) || is_purged(&response) {
+            return then(Removal::Removed);
+        }
+        if own_status(&response) == Some(403) {
+            return then(kept(&response));
+        }
+        let document = api.read_document(&id, &response)?;
+        match document.is_deleted {
+            Some(true) => then(Removal::Removed),
+            _ => Err(api.unintelligible("the platform took the deletion and the document is not deleted")),
+        }
+    })))
+}
