@@ -65,6 +65,19 @@ platform = "esignanywhere"
 base_url = "{esaw}"
 path_secrets = ["{SECRET}"]
 credential = {{ api_token = "{ESAW_TOKEN}" }}
+[[account]]
+id = "legal"
+platform = "onespan"
+base_url = "http://127.0.0.1:9"
+path_secrets = ["{SECRET}"]
+callback_keys = ["a-callback-key"]
+credential = {{ api_key = "unused" }}
+[[account]]
+id = "lab"
+platform = "scrive"
+base_url = "http://127.0.0.1:9"
+path_secrets = ["{SECRET}"]
+credential = {{ api_token = "a", api_secret = "b", access_token = "c", access_secret = "d" }}
 [[destination]]
 id = "archive"
 type = "filesystem"
@@ -178,6 +191,17 @@ dispose = "{dispose}"
     /// Posts an authentic callback body to the account `hr`.
     pub(crate) fn post_dropbox(&self, json: &str) -> String {
         self.send(&dropbox_request(&self.listen, SECRET, json, true))
+    }
+
+    /// Posts a body to an account, with further header lines.
+    pub(crate) fn post(&self, account: &str, headers: &str, body: &str) -> String {
+        let head = format!(
+            "POST /callbacks/{account}/{SECRET} HTTP/1.1\r\nHost: {}\r\nContent-Length: {}\r\n\
+             Connection: close\r\n{headers}\r\n",
+            self.listen,
+            body.len()
+        );
+        self.send(format!("{head}{body}").as_bytes())
     }
 
     /// Sends an eSignAnyWhere callback to the account `sales`.
