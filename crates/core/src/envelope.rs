@@ -149,7 +149,8 @@ pub struct Known {
     pub completed_at: Option<Timestamp>,
     /// Whether a final notification came by callback.
     pub announced: bool,
-    /// Whether a sweep found its end before any callback announced it; a gap as long as none does.
+    /// Whether a sweep, or a look of ours, found its end before any callback announced it; a gap as long as
+    /// none does.
     pub swept: bool,
     /// When everything was archived and verified.
     pub archived_at: Option<Timestamp>,
@@ -211,6 +212,7 @@ impl Known {
     pub fn confirm(&mut self, answer: &Envelope, now: Timestamp) {
         self.status = answer.status;
         self.confirmed = true;
+        self.swept |= answer.status.is_final() && !self.announced;
         self.status_at_platform = Some(answer.status_at_platform.clone());
         replace(&mut self.name, &answer.name);
         replace(&mut self.sender, &answer.sender);
@@ -218,7 +220,7 @@ impl Known {
         self.updated_at = self.updated_at.max(now);
     }
 
-    /// An envelope whose end a sweep found and no callback announced.
+    /// An envelope whose end was found by looking and announced by no callback.
     pub fn is_gap(&self) -> bool {
         self.swept && !self.announced
     }
