@@ -1,7 +1,7 @@
 //! The engine: what happens after a callback was noted.
 //!
-//! The [projector](projector) turns noted callbacks into news about envelopes; [workers](worker) carry each
-//! envelope's transfer step by step; [sweeps](sweep) find what no callback announced. All three look at the
+//! The projector turns noted callbacks into news about envelopes; workers carry each
+//! envelope's transfer step by step; sweeps find what no callback announced. All three look at the
 //! store's state and act; the store's commit signal only makes them look sooner. What a step decides is
 //! core's; what is done is here: the only HTTP client towards platforms, the staging folder, the archive.
 #![forbid(unsafe_code)]
