@@ -8,7 +8,7 @@ use crate::transfer::Transfer;
 /// Proof that every artifact of an envelope lies, read back and found right, in every required destination,
 /// and that the platform has just confirmed that the envelope is final.
 ///
-/// Its fields are private and its one constructor is in this crate's transfer: nobody else can make one.
+/// Its fields are private and its one constructor is seen by this crate's transfer alone: nobody else can make one.
 ///
 /// ```compile_fail
 /// use aftersign_core::proof::TransferProof;

@@ -7,7 +7,6 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use aftersign_core::ids::AccountId;
 use aftersign_core::transfer::{Change, Outcome, Phase, Step, Transfer};
 use aftersign_core::{Error, ErrorKind, Remedy, Timestamp};
 use aftersign_store::{Attempt, Claimed, Lease, StoreError};
@@ -243,13 +242,5 @@ fn until(now: Timestamp, due: Timestamp) -> std::time::Duration {
 fn report(ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended {
         tracing::error!(%error, "a worker broke off; the lease of its transfer ends and another goes on");
-    }
-}
-
-/// The account ids, for callers that only know the engine.
-impl Engine {
-    /// Ids of the accounts this engine works for.
-    pub fn account_ids(&self) -> impl Iterator<Item = &AccountId> {
-        self.accounts.iter().map(|account| &account.access.account)
     }
 }
