@@ -121,6 +121,29 @@ pub(crate) enum ConfigCommand {
 pub(crate) enum AccountsCommand {
     /// Print what to paste where at each platform. The URLs hold the accounts' path secrets.
     Urls(JsonArgs),
+    /// Compare the callback that an account's platform has registered with ours, and register ours.
+    ///
+    /// Without --apply nothing is changed. Exit codes: 0 ours is registered, 1 it is not (or the platform refused), 2
+    /// wrong usage.
+    Register(RegisterArgs),
+}
+
+/// `accounts register`.
+#[derive(Debug, Args)]
+pub(crate) struct RegisterArgs {
+    /// The account's id.
+    #[arg(value_name = "ACCOUNT")]
+    pub(crate) account: String,
+    /// Register ours, with the first path secret and the first callback key. Done even where the URL is ours already,
+    /// because no platform shows which key it has.
+    #[arg(long)]
+    pub(crate) apply: bool,
+    /// With --apply: also where another integration's URL is registered, which then hears nothing any more.
+    #[arg(long, requires = "apply")]
+    pub(crate) replace: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// `envelopes`.
@@ -189,6 +212,26 @@ pub(crate) enum CallbacksCommand {
         #[arg(required = true)]
         ids: Vec<String>,
     },
+    /// Take in callbacks that a platform could not deliver and mailed to a sender instead.
+    ///
+    /// All of the text is read before anything is noted: a broken one changes nothing. Works beside a running server
+    /// and without one. Exit codes: 0 all were noted (perhaps before), 1 the text is broken or one was quarantined, 2
+    /// wrong usage.
+    Import(ImportArgs),
+}
+
+/// `callbacks import`.
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// The file with the e-mail's text, its payload, or a JSON array of payloads; `-` reads standard input.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// The account that the callbacks are for; may be left out where only one account's platform sends such texts.
+    #[arg(long, value_name = "ACCOUNT")]
+    pub(crate) account: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// `transfers`.

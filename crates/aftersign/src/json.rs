@@ -100,6 +100,23 @@ impl From<&StoredCallback> for CallbackDetail {
     }
 }
 
+/// `callbacks import`.
+#[derive(Serialize)]
+pub(crate) struct Imported {
+    pub(crate) account: String,
+    pub(crate) imported: Vec<ImportedCallback>,
+}
+
+/// What became of one imported callback. The id is null where its like was noted before.
+#[derive(Serialize)]
+pub(crate) struct ImportedCallback {
+    pub(crate) id: Option<String>,
+    pub(crate) kind: Option<String>,
+    pub(crate) envelope_id: Option<String>,
+    pub(crate) disposition: &'static str,
+    pub(crate) quarantine_reason: Option<String>,
+}
+
 /// One page of `envelopes list`.
 #[derive(Serialize)]
 pub(crate) struct Envelopes {
@@ -145,15 +162,23 @@ impl From<&EnvelopeRow> for Envelope {
 pub(crate) struct EnvelopeWhole {
     #[serde(flatten)]
     envelope: Envelope,
+    gap: bool,
+    gap_explanation: Option<String>,
+    extension: Option<&'static str>,
     timeline: Vec<TimelineLine>,
     transfer: Option<TransferRow>,
     attempts: Vec<AttemptRow>,
 }
 
-impl From<&EnvelopeDetail> for EnvelopeWhole {
-    fn from(detail: &EnvelopeDetail) -> Self {
+impl EnvelopeWhole {
+    /// Everything about an envelope, with the explanation of its gap if it is one.
+    pub(crate) fn new(detail: &EnvelopeDetail, gap_explanation: Option<String>) -> Self {
+        let answer = detail.transfer.as_ref().and_then(|transfer| transfer.envelope.as_ref());
         Self {
             envelope: Envelope::from(&detail.row),
+            gap: detail.row.known.is_gap(),
+            gap_explanation,
+            extension: answer.map(|envelope| envelope.extension.as_str()),
             timeline: detail.timeline.iter().map(TimelineLine::from).collect(),
             transfer: detail.transfer.as_ref().map(TransferRow::from),
             attempts: detail.attempts.iter().map(AttemptRow::from).collect(),
@@ -424,6 +449,20 @@ pub(crate) struct AccountUrl {
 pub(crate) struct PlaceUrl {
     pub(crate) place: &'static str,
     pub(crate) url: String,
+}
+
+/// `accounts register`: what is registered now.
+#[derive(Serialize)]
+pub(crate) struct RegisteredCallback {
+    pub(crate) account: String,
+    pub(crate) platform: &'static str,
+    pub(crate) in_order: bool,
+    pub(crate) applied: bool,
+    pub(crate) leads_to: &'static str,
+    pub(crate) host: Option<String>,
+    pub(crate) events: Vec<String>,
+    pub(crate) missing_events: Vec<&'static str>,
+    pub(crate) surplus_events: Vec<String>,
 }
 
 /// `check`.

@@ -71,7 +71,8 @@ pub(crate) async fn run(settings: &Settings, args: ReconcileArgs) -> anyhow::Res
     if args.json {
         let sweeps: Vec<_> = reports.iter().map(|report| json!({
             "account": report.account.as_str(), "since": report.since.to_string(), "seen": report.seen,
-            "found": report.found, "looked_at": report.looked_at,
+            "found": report.found, "looked_at": report.looked_at, "senders": report.senders,
+            "senders_refused": report.senders_refused, "removed_soon": report.removed_soon,
         })).collect();
         println!("{}", json!({ "sweeps": sweeps, "failures": failures }));
     }
@@ -80,12 +81,61 @@ pub(crate) async fn run(settings: &Settings, args: ReconcileArgs) -> anyhow::Res
 }
 
 fn line(report: &SweepReport) -> String {
-    format!(
+    let mut line = format!(
         "{}: since {:.19}Z {} listed, {} differ and were announced, {} unfinished will be looked at",
         report.account,
         report.since.to_string(),
         report.seen,
         report.found,
         report.looked_at
-    )
+    );
+    if report.senders > 0 {
+        line.push_str(&format!(", asked for {} senders besides", report.senders));
+    }
+    if report.senders_refused > 0 {
+        line.push_str(&format!(
+            ", {} senders skipped: the platform refuses us access in their names",
+            report.senders_refused
+        ));
+    }
+    if report.removed_soon > 0 {
+        line.push_str(&format!(", {} not archived that the platform will soon remove", report.removed_soon));
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn since_is_a_time_or_a_date() {
+        assert_eq!(time("2026-11-22"), time("2026-11-22T00:00:00Z"));
+        assert_eq!(time("2026-11-22T10:00:00+01:00"), time("2026-11-22T09:00:00Z"));
+        for wrong in ["", "yesterday", "2026-11-31", "2026-11-22T10:00"] {
+            assert!(time(wrong).is_err_and(|why| why.contains("2026-11-22T10:00:00Z")), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_report_tells_of_senders_and_of_haste_only_where_there_is_something_to_tell() {
+        let mut report = SweepReport {
+            account: AccountId::new("hr"),
+            since: Timestamp::UNIX_EPOCH,
+            seen: 3,
+            found: 2,
+            looked_at: 1,
+            senders: 0,
+            senders_refused: 0,
+            removed_soon: 0,
+        };
+        assert!(line(&report).ends_with("1 unfinished will be looked at"), "{}", line(&report));
+        (report.senders, report.senders_refused, report.removed_soon) = (4, 2, 1);
+        let told = line(&report);
+        for words in
+            ["asked for 4 senders", "2 senders skipped", "1 not archived that the platform will soon"]
+        {
+            assert!(told.contains(words), "{words}: {told}");
+        }
+    }
 }

@@ -32,8 +32,8 @@ pub(crate) async fn run(args: SandboxArgs) -> anyhow::Result<()> {
         seed: args.seed,
         faults: args.faults,
         time_scale: args.time_scale,
-        disposal_witness: None,
         clear_callback_url: args.clear_callback_url,
+        ..SandboxConfig::default()
     })
     .await?;
     println!("The sandbox plays on http://{}", sandbox.local_addr());

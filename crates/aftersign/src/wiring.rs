@@ -10,7 +10,7 @@ use aftersign_engine::{Engine, EngineAccount, EngineMetrics, EngineParts, HttpTr
 use aftersign_intake::IntakeAccount;
 use aftersign_store::Store;
 
-use crate::config::{DestinationSettings, DestinationSettingsKind, Settings};
+use crate::config::{AccountSettings, DestinationSettings, DestinationSettingsKind, Settings};
 use crate::system::{SystemClock, SystemEntropy};
 
 /// The HTTP client towards the platforms of the configured accounts.
@@ -38,6 +38,13 @@ pub(crate) fn engine(
         platform: account.platform,
         access: account.access.clone(),
         reconcile_every: account.reconcile_every,
+        callback_urls: account
+            .callback_urls(&settings.public_url)
+            .into_iter()
+            .flatten()
+            .map(|callback| callback.url)
+            .collect(),
+        retention_days: account.retention_days,
     });
     Engine::new(EngineParts {
         accounts: accounts.collect(),
@@ -57,12 +64,16 @@ pub(crate) fn engine(
 
 /// The accounts as the front door sees them.
 pub(crate) fn intake_accounts(settings: &Settings) -> Vec<IntakeAccount> {
-    let accounts = settings.accounts.iter().map(|account| IntakeAccount {
+    settings.accounts.iter().map(intake_account).collect()
+}
+
+/// One account as the front door sees it.
+pub(crate) fn intake_account(account: &AccountSettings) -> IntakeAccount {
+    IntakeAccount {
         id: AccountId::clone(account.id()),
         platform: account.platform,
         path_secrets: account.path_secrets.clone(),
         secrets: account.callback_secrets.clone(),
         basic: account.basic(),
-    });
-    accounts.collect()
+    }
 }

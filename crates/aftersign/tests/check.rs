@@ -1,6 +1,7 @@
 //! `aftersign check` against platforms that answer: what works, what does not, and what it says.
 #![expect(clippy::unwrap_used, reason = "what cannot be set up has failed as a test")]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -18,6 +19,7 @@ async fn world(callback_url: &str) -> (tempfile::TempDir, Sandbox) {
         id: "hr".into(),
         api_key: KEY.into(),
         callback_url: callback_url.into(),
+        secrets: BTreeMap::new(),
     });
     let dir = tempfile::tempdir().unwrap();
     let config = format!(
@@ -75,4 +77,35 @@ async fn a_foreign_callback_url_and_a_rehearsals_pace_are_warned_of() {
     assert_eq!(code, Some(0), "{text}");
     assert_eq!((result(&report, "callback"), result(&report, "config")), ("warning", "warning"), "{text}");
     assert!(text.contains("old.example.com") && !text.contains("an-old-secret"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_that_remove_before_a_seal_is_extended_are_warned_of() {
+    for (dispose, warned) in [
+        ("dispose = \"after-transfer\"", true),
+        ("dispose = \"after-days:44\"", true),
+        ("dispose = \"after-days:45\"", false),
+        ("dispose = \"after-extension\"", false),
+        ("dispose = \"never\"", false),
+        ("", false),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let config = format!(
+            "[server]\npublic_url = \"{PUBLIC}\"\n\n[[account]]\nid = \"lab\"\nplatform = \"scrive\"\n\
+             base_url = \"http://127.0.0.1:9\"\npath_secrets = [\"{SECRET}\"]\n\
+             credential = {{ api_token = \"a\", api_secret = \"b\", access_token = \"c\", access_secret = \"d\" }}\n\
+             [[destination]]\nid = \"archive\"\ntype = \"filesystem\"\nroot = \"archive\"\n\
+             [[rule]]\naccount = \"lab\"\ndeliver_to = [\"archive\"]\n{dispose}\n"
+        );
+        fs::write(dir.path().join("aftersign.toml"), config).unwrap();
+        let (_, report, text) = check(dir.path(), &[]).await;
+        let rows = report["checks"].as_array().unwrap();
+        let found = rows.iter().any(|row| row["check"] == "config" && row["subject"] == "rule");
+        assert_eq!(found, warned, "{dispose}: {text}");
+        assert_eq!(
+            text.contains("before the platform has extended their seals"),
+            warned,
+            "{dispose}: {text}"
+        );
+    }
 }

@@ -5,14 +5,19 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
+use std::time::Duration;
 
 use aftersign_core::Timestamp;
 use aftersign_core::backoff::Pace;
 use aftersign_core::callback::{IdempotencyKey, Notification, NotificationKind, RepeatMeans};
-use aftersign_core::ids::{AccountId, CallbackId, EnvelopeId};
+use aftersign_core::envelope::{Envelope, EnvelopeStatus, Extension};
+use aftersign_core::ids::{AccountId, CallbackId, EnvelopeId, SweepId};
 use aftersign_core::seams::Entropy;
 use aftersign_core::task::{TaskDraft, TaskKind};
-use aftersign_store::{Inbox, NewCallback, News, NewsSource, Projection, SqliteOptions, SqliteStore, Upkeep};
+use aftersign_core::transfer::Change;
+use aftersign_store::{
+    Inbox, NewCallback, News, NewsSource, Projection, Queue, SqliteOptions, SqliteStore, Upkeep, Worker,
+};
 use serde_json::Value;
 
 /// Entropy that never repeats and is the same in every run.
@@ -206,7 +211,10 @@ async fn one_thing_is_shown_whole() {
     let (envelope, _) = json(dir.path(), &["envelopes", "show", "e-1"]);
     assert_eq!(envelope["timeline"][0]["kind"], "finished");
     assert_eq!(envelope["transfer"]["envelope_id"], "e-1");
+    assert_eq!((&envelope["gap"], &envelope["gap_explanation"]), (&false.into(), &Value::Null));
+    assert!(envelope.as_object().unwrap().contains_key("extension"));
     let text = ok(dir.path(), &["envelopes", "show", "e-1"]);
+    assert!(!text.contains("gap:") && !text.contains("seal:"), "{text}");
     assert!(text.contains("Timeline") && !text.contains('\u{1b}'), "{text}");
     let (code, _, err) = run(dir.path(), &["envelopes", "show", "e-2"]);
     assert_eq!(code, Some(1));
@@ -214,6 +222,73 @@ async fn one_thing_is_shown_whole() {
         err,
         "aftersign: there is no envelope `e-2`\n  next: `aftersign envelopes list` shows what is there\n"
     );
+}
+
+/// The end of `e-2` was found by looking: by a sweep that announced it, or by the transfer's own question.
+async fn a_gap(dir: &Path, by_sweep: bool, open_tasks: Vec<TaskDraft>) {
+    let entropy: Arc<dyn Entropy> = Arc::new(Counting(7.into()));
+    let store = SqliteStore::open(SqliteOptions::new(dir.join("a.db"), Arc::clone(&entropy))).unwrap();
+    let account = AccountId::new("hr");
+    let kind = if by_sweep { NotificationKind::Swept } else { NotificationKind::Informed };
+    let news = News {
+        source: NewsSource::Sweep(SweepId::make(at(4), &*entropy)),
+        account: account.clone(),
+        platform: "scrive".into(),
+        notifications: vec![Notification {
+            envelope: EnvelopeId::new("e-2"),
+            kind,
+            kind_at_platform: "closed".into(),
+            occurred_at: None,
+            signer: None,
+            detail: None,
+            sender: None,
+            name: None,
+        }],
+        open_tasks,
+        close_tasks: Vec::new(),
+    };
+    store.announce(vec![news], at(4), Pace::real(1)).await.unwrap();
+    let worker = Worker { node: "n".into(), boot: "b".into() };
+    let due = at(1_000_000);
+    let claimed = store.claim(&account, &worker, 10, Duration::from_secs(60), due).await.unwrap();
+    let claimed = claimed.into_iter().find(|one| one.transfer.envelope_id.as_str() == "e-2").unwrap();
+    let answer = Envelope {
+        extension: Extension::Awaited,
+        ..Envelope::new(EnvelopeId::new("e-2"), EnvelopeStatus::Completed, "closed")
+    };
+    let mut transfer = claimed.transfer;
+    transfer.envelope = Some(answer.clone());
+    let change = Change { answer: Some(answer), ..Change::default() };
+    store.record(&claimed.lease, transfer, change, None, false, due).await.unwrap();
+    store.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_gap_is_explained_and_so_is_what_an_envelope_awaits() {
+    let (dir, _) = site().await;
+    a_gap(dir.path(), true, Vec::new()).await;
+    let (envelope, _) = json(dir.path(), &["envelopes", "show", "e-2"]);
+    assert_eq!((&envelope["gap"], &envelope["extension"]), (&true.into(), &"awaited".into()));
+    let text = ok(dir.path(), &["envelopes", "show", "e-2"]);
+    for words in
+        ["A sweep found its end", "no callback announced it", "aftersign check", "awaits the extension"]
+    {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    assert!(text.contains(envelope["gap_explanation"].as_str().unwrap()), "{text}");
+
+    let (dir, _) = site().await;
+    let what = "registered elsewhere".to_owned();
+    let task =
+        TaskDraft::for_account(TaskKind::CallbackUnregistered, &AccountId::new("hr"), what, "register");
+    a_gap(dir.path(), false, vec![task]).await;
+    let (envelope, _) = json(dir.path(), &["envelopes", "show", "e-2"]);
+    let tasks = json(dir.path(), &["tasks", "list", "--open"]).0;
+    let tasks = tasks["tasks"].as_array().unwrap();
+    let task = tasks.iter().find(|task| task["kind"] == "callback_unregistered").unwrap();
+    let explanation = envelope["gap_explanation"].as_str().unwrap();
+    assert!(explanation.starts_with("Our own look at the platform found its end"), "{explanation}");
+    assert!(explanation.contains(task["id"].as_str().unwrap()), "{explanation}");
 }
 
 #[tokio::test]

@@ -189,8 +189,16 @@ pub enum NotificationKind {
     Deleted,
     /// A signer handed over to another.
     Delegated,
-    /// The sender must act (delegation that needs consent, bounced e-mail, failed identification).
-    SenderNeeded,
+    /// A signer wants to hand over, and the sender must say to whom.
+    DelegationPending,
+    /// The platform's e-mail to a signer came back.
+    EmailBounced,
+    /// A signer was locked out after too many failures.
+    SignerLocked,
+    /// A signer could not be identified.
+    AuthenticationFailed,
+    /// All have signed, and the sender must complete it by hand.
+    ReadyForCompletion,
     /// Anything that only informs (reminders, views of pages).
     Informed,
     /// A kind that our version does not know.
@@ -209,6 +217,35 @@ pub enum Urgency {
 }
 
 impl NotificationKind {
+    /// All of them.
+    pub const ALL: [Self; 20] = [
+        Self::Prepared,
+        Self::Sent,
+        Self::Opened,
+        Self::SignerFinished,
+        Self::Finished,
+        Self::ArtifactsReady,
+        Self::Declined,
+        Self::Cancelled,
+        Self::Expired,
+        Self::Failed,
+        Self::Deleted,
+        Self::Delegated,
+        Self::DelegationPending,
+        Self::EmailBounced,
+        Self::SignerLocked,
+        Self::AuthenticationFailed,
+        Self::ReadyForCompletion,
+        Self::Informed,
+        Self::Unknown,
+        Self::Swept,
+    ];
+
+    /// Reads [`as_str`](Self::as_str)'s word.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
+
     /// The word under which it stands in records.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -224,7 +261,11 @@ impl NotificationKind {
             Self::Failed => "failed",
             Self::Deleted => "deleted",
             Self::Delegated => "delegated",
-            Self::SenderNeeded => "sender_needed",
+            Self::DelegationPending => "delegation_pending",
+            Self::EmailBounced => "email_bounced",
+            Self::SignerLocked => "signer_locked",
+            Self::AuthenticationFailed => "authentication_failed",
+            Self::ReadyForCompletion => "ready_for_completion",
             Self::Informed => "informed",
             Self::Unknown => "unknown",
             Self::Swept => "swept",
@@ -236,9 +277,14 @@ impl NotificationKind {
         match self {
             Self::Prepared => Some(EnvelopeStatus::Draft),
             Self::Sent => Some(EnvelopeStatus::Sent),
-            Self::Opened | Self::SignerFinished | Self::Delegated | Self::SenderNeeded => {
-                Some(EnvelopeStatus::InProgress)
-            }
+            Self::Opened
+            | Self::SignerFinished
+            | Self::Delegated
+            | Self::DelegationPending
+            | Self::EmailBounced
+            | Self::SignerLocked
+            | Self::AuthenticationFailed
+            | Self::ReadyForCompletion => Some(EnvelopeStatus::InProgress),
             Self::Declined => Some(EnvelopeStatus::Declined),
             Self::Cancelled => Some(EnvelopeStatus::Cancelled),
             Self::Expired => Some(EnvelopeStatus::Expired),

@@ -74,9 +74,50 @@ impl EnvelopeStatus {
     }
 }
 
+/// Whether the platform will replace the signed files by ones that can be verified for longer, as it does when a
+/// seal is extended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Extension {
+    /// Nothing will replace them.
+    #[default]
+    NotAwaited,
+    /// It has not happened yet: an envelope that is removed now misses it for ever.
+    Awaited,
+    /// It has happened.
+    Done,
+    /// The platform does not tell; taken for [`Awaited`](Self::Awaited).
+    Unknown,
+}
+
+impl Extension {
+    const ALL: [Self; 4] = [Self::NotAwaited, Self::Awaited, Self::Done, Self::Unknown];
+
+    /// The word in records.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NotAwaited => "not_awaited",
+            Self::Awaited => "awaited",
+            Self::Done => "done",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// Reads [`as_str`](Self::as_str)'s word.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|extension| extension.as_str() == word)
+    }
+
+    /// Whether a removal would come too early.
+    pub fn is_to_come(self) -> bool {
+        matches!(self, Self::Awaited | Self::Unknown)
+    }
+}
+
 /// One signer as the platform tells it.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Signer {
+    /// The platform's id, by which some callbacks name signers.
+    pub id: Option<String>,
     /// Name, if given.
     pub name: Option<String>,
     /// E-mail address, if given.
@@ -110,8 +151,36 @@ pub struct Envelope {
     pub metadata: Option<String>,
     /// Not binding: the platform's test mode.
     pub test_mode: bool,
+    /// When the platform lets it expire if it is not completed.
+    pub expires_at: Option<Timestamp>,
+    /// Changes when the platform replaces the signed files of a final envelope; `None` where it never does.
+    pub revision: Option<String>,
+    /// Whether such a replacement is still to come.
+    pub extension: Extension,
     /// What the adapter needs to remember about how this envelope is reached (an API generation).
     pub route: Option<String>,
+}
+
+impl Envelope {
+    /// An envelope of which only this much is known.
+    pub fn new(id: EnvelopeId, status: EnvelopeStatus, status_at_platform: impl Into<String>) -> Self {
+        Self {
+            id,
+            name: None,
+            status,
+            status_at_platform: status_at_platform.into(),
+            sender: None,
+            signers: Vec::new(),
+            created_at: None,
+            completed_at: None,
+            metadata: None,
+            test_mode: false,
+            expires_at: None,
+            revision: None,
+            extension: Extension::NotAwaited,
+            route: None,
+        }
+    }
 }
 
 /// The platform's answer to "what is this envelope now?".
@@ -147,6 +216,8 @@ pub struct Known {
     pub sender: Option<String>,
     /// When it was completed.
     pub completed_at: Option<Timestamp>,
+    /// [`Envelope::revision`] of the platform's last answer.
+    pub revision: Option<String>,
     /// Whether a final notification came by callback.
     pub announced: bool,
     /// Whether a sweep, or a look of ours, found its end before any callback announced it; a gap as long as
@@ -174,6 +245,7 @@ impl Known {
             status_at_platform: None,
             sender: None,
             completed_at: None,
+            revision: None,
             announced: false,
             swept: false,
             archived_at: None,
@@ -217,6 +289,7 @@ impl Known {
         replace(&mut self.name, &answer.name);
         replace(&mut self.sender, &answer.sender);
         replace(&mut self.completed_at, &answer.completed_at);
+        replace(&mut self.revision, &answer.revision);
         self.updated_at = self.updated_at.max(now);
     }
 
@@ -291,19 +364,8 @@ mod tests {
     #[test]
     fn a_late_notification_never_moves_a_confirmed_final_status() {
         let mut known = known();
-        let answer = Envelope {
-            id: EnvelopeId::new("e"),
-            name: Some("Contract".into()),
-            status: EnvelopeStatus::Declined,
-            status_at_platform: "declined".into(),
-            sender: None,
-            signers: Vec::new(),
-            created_at: None,
-            completed_at: None,
-            metadata: None,
-            test_mode: false,
-            route: None,
-        };
+        let declined = Envelope::new(EnvelopeId::new("e"), EnvelopeStatus::Declined, "declined");
+        let answer = Envelope { name: Some("Contract".into()), ..declined };
         known.confirm(&answer, Timestamp::UNIX_EPOCH);
         for kind in [NotificationKind::Sent, NotificationKind::Cancelled, NotificationKind::Failed] {
             known.announce(&news(kind), true, Timestamp::UNIX_EPOCH);

@@ -10,6 +10,7 @@
 pub mod artifact;
 pub mod backoff;
 pub mod callback;
+pub mod concern;
 pub mod digest;
 pub mod envelope;
 pub mod error;

@@ -46,6 +46,18 @@ pub const CONFIRMATION_FRESH: Duration = Duration::from_secs(5 * 60);
 /// Age at which a verification must be repeated before disposal: an archive can lose a file.
 pub const VERIFICATION_FRESH: Duration = Duration::from_secs(60 * 60);
 
+/// When a seal's extension is first looked for, after the end of the envelope: it comes after about 40 days.
+pub const EXTENSION_FIRST_LOOK: Duration = Duration::from_secs(41 * 24 * 60 * 60);
+/// How often it is looked for from then on.
+pub const EXTENSION_LOOK_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
+/// Age at which a person is told that it has not come.
+pub const EXTENSION_OVERDUE: Duration = Duration::from_secs(45 * 24 * 60 * 60);
+/// How often it is looked for after a person was told.
+pub const EXTENSION_LATE_LOOK_EVERY: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// How long a person has for what a notification asks of them before it counts as urgent.
+pub const CONCERN_DUE_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// How much later than its stamp an announcement of new artifacts may really be: platforms stamp whole seconds.
 pub const ANNOUNCEMENT_CLOCK_ALLOWANCE: Duration = Duration::from_secs(2);
 

@@ -12,10 +12,11 @@ use jiff::Timestamp;
 
 use crate::artifact::ArtifactRef;
 use crate::callback::{CallbackSecrets, Inbound, Interpretation, Refusal, Reply};
-use crate::envelope::{Envelope, Lookup};
-use crate::error::Error;
+use crate::envelope::{Envelope, EnvelopeStatus, Lookup};
+use crate::error::{Error, ErrorKind, Remedy};
 use crate::ids::AccountId;
 use crate::proof::TransferProof;
+use crate::rule::DisposePolicy;
 use crate::secret::Secret;
 
 /// What an adapter can do beyond receiving and fetching.
@@ -25,8 +26,18 @@ pub struct Capabilities {
     pub dispose: bool,
     /// Changes can be listed for sweeps.
     pub list_changes: bool,
-    /// The registered callback URL can be read back.
+    /// The registered callback URL can be read back ([`Platform::registration`]).
     pub registered_callback: bool,
+    /// It can be registered by a call ([`Platform::register`]).
+    pub register_callback: bool,
+    /// What the platform could not deliver can be given to us as a text ([`Platform::undelivered`]).
+    pub import_callbacks: bool,
+    /// Seals are extended after a while ([`DisposePolicy::AfterExtension`]).
+    pub extends_seals: bool,
+    /// The platform tells after how long it removes envelopes by itself ([`Platform::retention`]).
+    pub retention: bool,
+    /// A call can be made in the name of one of the account's senders ([`Access::sender`]).
+    pub per_sender: bool,
     /// The OAuth 2.0 code grant is offered.
     pub code_grant: bool,
     /// A page of ours can stand before sending.
@@ -68,6 +79,98 @@ pub struct Access {
     pub base_url: String,
     /// The secrets.
     pub credential: Credential,
+    /// What only this platform's accounts can be told, by [`OptionSpec::name`]; what is absent has its default.
+    pub options: BTreeMap<String, String>,
+    /// The sender (e-mail address) in whose name the call is made; `None` for the account itself.
+    pub sender: Option<String>,
+}
+
+impl Access {
+    /// An option's value, if it was set.
+    pub fn option(&self, name: &str) -> Option<&str> {
+        self.options.get(name).map(String::as_str)
+    }
+
+    /// The same access with the token that [`Platform::token`] fetched.
+    #[must_use]
+    pub fn with_token(mut self, token: &Token) -> Self {
+        self.credential.0.insert(ACCESS_TOKEN.into(), token.secret.clone());
+        self
+    }
+
+    /// The same access in a sender's name.
+    #[must_use]
+    pub fn for_sender(mut self, sender: impl Into<String>) -> Self {
+        self.sender = Some(sender.into());
+        self
+    }
+}
+
+/// The field of a [`Credential`] that holds a [`Token`].
+pub const ACCESS_TOKEN: &str = "access_token";
+
+/// A short-lived secret that a platform gives for the credential.
+#[derive(Clone, Debug)]
+pub struct Token {
+    /// The token.
+    pub secret: Secret,
+    /// When the next one must be asked for: a little before its end.
+    pub renew_at: Timestamp,
+}
+
+/// One way to be let in by a platform.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CredentialShape {
+    /// The fields that the credential has.
+    pub fields: &'static [&'static str],
+    /// A field with a closed set of values, and those.
+    pub choice: Option<(&'static str, &'static [&'static str])>,
+}
+
+impl CredentialShape {
+    /// A shape of free fields.
+    pub const fn of(fields: &'static [&'static str]) -> Self {
+        Self { fields, choice: None }
+    }
+}
+
+/// Something that only accounts at one platform can be told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OptionSpec {
+    /// Its key below `account.options`.
+    pub name: &'static str,
+    /// The values that it can have; empty if any text.
+    pub values: &'static [&'static str],
+    /// What holds if it is not set.
+    pub default: &'static str,
+    /// What it is for, in one sentence.
+    pub about: &'static str,
+}
+
+/// The callback that a platform has registered for an account.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Registration {
+    /// Where it calls; `None` if nothing is registered.
+    pub url: Option<String>,
+    /// Of what it tells, in the platform's words; empty where there is no choice.
+    pub events: Vec<String>,
+}
+
+impl fmt::Debug for Registration {
+    /// The URL holds the path secret, so it is not shown.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registration")
+            .field("url", &self.url.as_ref().map(|_| "redacted"))
+            .field("events", &self.events)
+            .finish()
+    }
+}
+
+/// After how many days of its own accord a platform removes envelopes of a status; a status that is absent is kept.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Retention {
+    /// Status and days since it was reached.
+    pub days: Vec<(EnvelopeStatus, u32)>,
 }
 
 /// How one response is read.
@@ -153,8 +256,6 @@ pub enum Disposal {
 pub struct Identity {
     /// E-mail address or name.
     pub name: String,
-    /// The callback URL registered for the account, where the same answer shows it.
-    pub callback_url: Option<String>,
 }
 
 /// What to paste where so that callbacks arrive.
@@ -185,8 +286,12 @@ pub trait Platform: Send + Sync {
     fn capabilities(&self) -> Capabilities;
     /// The vendor's own base URL; `None` where every customer has one of their own.
     fn default_base_url(&self) -> Option<&'static str>;
-    /// The fields that a credential must have.
-    fn credential_fields(&self) -> &'static [&'static str];
+    /// The ways to be let in, the usual one first.
+    fn credential_shapes(&self) -> &'static [CredentialShape];
+    /// What only accounts at this platform can be told.
+    fn options(&self) -> &'static [OptionSpec] {
+        &[]
+    }
     /// The credential field that also checks callbacks when no `callback_keys` are configured.
     fn callback_key_field(&self) -> Option<&'static str>;
     /// The channels its callback URLs may have; empty if it has one kind only.
@@ -204,6 +309,51 @@ pub trait Platform: Send + Sync {
     fn interpret(&self, inbound: &Inbound) -> Interpretation;
     /// The exact answer that makes the platform stop.
     fn acknowledge(&self, inbound: &Inbound) -> Reply;
+
+    /// Asks for the token that the credential must be exchanged for first; `None` where the credential is sent as it is.
+    /// Calls in [`Access::sender`]'s name need a token of their own.
+    fn token(&self, _access: &Access) -> Option<Result<Call<Token>, Error>> {
+        None
+    }
+    /// Asks which senders the account has whose envelopes its own access may not see (`per_sender`). Gives their e-mail
+    /// addresses; `cursor` is [`Page::next`].
+    fn senders(&self, _access: &Access, _cursor: Option<&str>) -> Result<Call<Page<String>>, Error> {
+        Err(not_offered("senders"))
+    }
+    /// Asks which callback is registered (`registered_callback`).
+    fn registration(&self, _access: &Access) -> Result<Call<Registration>, Error> {
+        Err(not_offered("read registration"))
+    }
+    /// Of what the platform should tell us, in its words; empty where there is no choice.
+    fn wanted_events(&self) -> &'static [&'static str] {
+        &[]
+    }
+    /// Registers our callback in place of whatever is there (`register_callback`), and gives what is registered then.
+    fn register(
+        &self,
+        _access: &Access,
+        _url: &str,
+        _key: Option<&Secret>,
+    ) -> Result<Call<Registration>, Error> {
+        Err(not_offered("register callback"))
+    }
+    /// The callbacks in a text that the platform sent to a person because it could not call us (`import_callbacks`). The
+    /// error says what is wrong with the text.
+    fn undelivered(&self, _text: &[u8]) -> Result<Vec<Inbound>, String> {
+        Err("this platform tells nobody what it could not deliver".into())
+    }
+    /// Asks after how long the platform removes envelopes by itself (`retention`).
+    fn retention(&self, _access: &Access) -> Result<Call<Retention>, Error> {
+        Err(not_offered("read retention"))
+    }
+    /// When this envelope is removed after archiving if no rule says so: what can do no harm.
+    fn default_dispose(&self, _envelope: &Envelope) -> DisposePolicy {
+        DisposePolicy::Never
+    }
+    /// The bytes to archive in place of a downloaded record, where that holds secrets of the platform; `None` for all else.
+    fn redacted(&self, _artifact: &ArtifactRef, _bytes: &[u8]) -> Option<Vec<u8>> {
+        None
+    }
 
     /// Asks whose access this is.
     fn whoami(&self, access: &Access) -> Result<Call<Identity>, Error>;
@@ -224,4 +374,9 @@ pub trait Platform: Send + Sync {
     fn changed_since(&self, access: &Access, window: &Window) -> Result<Call<Page<Envelope>>, Error>;
     /// Removes an envelope. Only a [`TransferProof`] makes this callable.
     fn dispose(&self, access: &Access, proof: &TransferProof) -> Result<Call<Disposal>, Error>;
+}
+
+/// The error of a method that this platform has not.
+fn not_offered(operation: &'static str) -> Error {
+    Error::new(ErrorKind::Misconfigured, Remedy::AskPerson, operation, "this platform does not offer it")
 }

@@ -38,6 +38,12 @@ impl TransferProof {
         if transfer.refresh_wanted {
             return Err("the platform announced newer artifacts".into());
         }
+        if transfer.awaits_extension() {
+            return Err("the seal is not extended yet: removed now, it could never be verified again".into());
+        }
+        if transfer.is_outdated() {
+            return Err("the platform shows newer files than those that were archived".into());
+        }
         if !envelope.status.is_final() {
             return Err(format!("the envelope is {}", envelope.status.as_str()));
         }

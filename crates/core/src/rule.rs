@@ -16,24 +16,29 @@ pub enum DisposePolicy {
     AfterTransfer,
     /// So many days after that.
     AfterDays(u32),
+    /// When, besides, the platform has extended the seals of what was signed and the extended files are archived too.
+    AfterExtension,
 }
 
 impl DisposePolicy {
-    /// Reads `never`, `after-transfer` or `after-days:N`.
+    /// Reads `never`, `after-transfer`, `after-days:N` or `after-extension`.
     pub fn parse(text: &str) -> Result<Self, String> {
         match (text, text.strip_prefix("after-days:").map(str::parse)) {
             ("never", _) => Ok(Self::Never),
             ("after-transfer", _) => Ok(Self::AfterTransfer),
+            ("after-extension", _) => Ok(Self::AfterExtension),
             (_, Some(Ok(days))) => Ok(Self::AfterDays(days)),
-            _ => Err(format!("`{text}` is none of `never`, `after-transfer`, `after-days:N`")),
+            _ => Err(format!(
+                "`{text}` is none of `never`, `after-transfer`, `after-days:N`, `after-extension`"
+            )),
         }
     }
 
-    /// How long after archiving; `None` for never.
+    /// How long after archiving at least; `None` for never.
     pub fn delay(self) -> Option<Duration> {
         match self {
             Self::Never => None,
-            Self::AfterTransfer => Some(Duration::ZERO),
+            Self::AfterTransfer | Self::AfterExtension => Some(Duration::ZERO),
             Self::AfterDays(days) => Some(Duration::from_secs(u64::from(days) * 24 * 60 * 60)),
         }
     }
@@ -44,6 +49,7 @@ impl fmt::Display for DisposePolicy {
         match self {
             Self::Never => f.write_str("never"),
             Self::AfterTransfer => f.write_str("after-transfer"),
+            Self::AfterExtension => f.write_str("after-extension"),
             Self::AfterDays(days) => write!(f, "after-days:{days}"),
         }
     }
@@ -60,8 +66,9 @@ pub struct Rule {
     pub deliver_to: Vec<DestinationId>,
     /// Under which folder.
     pub path: PathTemplate,
-    /// What happens at the platform afterwards.
-    pub dispose: DisposePolicy,
+    /// What happens at the platform afterwards; `None`: what is safe at that platform
+    /// ([`Platform::default_dispose`](crate::platform::Platform::default_dispose)).
+    pub dispose: Option<DisposePolicy>,
 }
 
 /// What a rule decided for one envelope; kept with its transfer so that later edits of the rules do not move
@@ -76,15 +83,22 @@ pub struct Plan {
     pub dispose: DisposePolicy,
 }
 
-/// What the first matching rule says about an envelope; `None` if no rule wants it.
-pub fn plan(rules: &[Rule], platform: &str, account: &AccountId, envelope: &Envelope) -> Option<Plan> {
+/// What the first matching rule says about an envelope; `None` if no rule wants it. `safe` is what happens at the
+/// platform where the rule says nothing about it.
+pub fn plan(
+    rules: &[Rule],
+    platform: &str,
+    account: &AccountId,
+    envelope: &Envelope,
+    safe: DisposePolicy,
+) -> Option<Plan> {
     let rule = rules.iter().find(|rule| {
         (rule.account == "*" || rule.account == account.as_str()) && rule.when.contains(&envelope.status)
     })?;
     Some(Plan {
         deliver_to: rule.deliver_to.clone(),
         folder: rule.path.folder(platform, account, envelope),
-        dispose: rule.dispose,
+        dispose: rule.dispose.unwrap_or(safe),
     })
 }
 
@@ -208,17 +222,10 @@ mod tests {
 
     fn envelope(id: &str, name: &str) -> Envelope {
         Envelope {
-            id: EnvelopeId::new(id),
             name: Some(name.into()),
-            status: EnvelopeStatus::Completed,
-            status_at_platform: "Completed".into(),
             sender: Some("anna@example.com".into()),
-            signers: Vec::new(),
-            created_at: None,
             completed_at: Some("2026-11-22T23:30:00Z".parse().unwrap()),
-            metadata: None,
-            test_mode: false,
-            route: None,
+            ..Envelope::new(EnvelopeId::new(id), EnvelopeStatus::Completed, "Completed")
         }
     }
 
@@ -263,11 +270,14 @@ mod tests {
             path: PathTemplate::parse("{envelope_id}").unwrap(),
             dispose,
         };
-        let rules = [rule("hr", DisposePolicy::AfterDays(30)), rule("*", DisposePolicy::Never)];
-        let plan_for = |account: &str| plan(&rules, "p", &AccountId::new(account), &envelope("e", "n"));
+        let rules = [rule("hr", Some(DisposePolicy::AfterDays(30))), rule("*", None)];
+        let plan = |account: &str, envelope: &Envelope| {
+            plan(&rules, "p", &AccountId::new(account), envelope, DisposePolicy::AfterExtension)
+        };
+        let plan_for = |account: &str| plan(account, &envelope("e", "n"));
         assert_eq!(plan_for("hr").unwrap().dispose, DisposePolicy::AfterDays(30));
-        assert_eq!(plan_for("it").unwrap().dispose, DisposePolicy::Never);
+        assert_eq!(plan_for("it").unwrap().dispose, DisposePolicy::AfterExtension, "what is safe there");
         let declined = Envelope { status: EnvelopeStatus::Declined, ..envelope("e", "n") };
-        assert_eq!(plan(&rules, "p", &AccountId::new("hr"), &declined), None);
+        assert_eq!(plan("hr", &declined), None);
     }
 }

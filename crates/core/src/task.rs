@@ -21,10 +21,29 @@ pub enum TaskKind {
     SweepFailed,
     /// A callback was authentic and could not be understood.
     Quarantined,
+    /// The platform's e-mail to a signer came back.
+    EmailBounced,
+    /// A signer is locked out.
+    SignerLocked,
+    /// A signer could not be identified.
+    AuthenticationFailed,
+    /// All have signed, and the sender must complete it.
+    ReadyForCompletion,
+    /// A delegation waits for the sender.
+    DelegationPending,
+    /// The platform could not process an envelope.
+    ProcessingFailed,
+    /// A seal was not extended in time.
+    ExtensionOverdue,
+    /// The callback URL registered at the platform is not ours any more.
+    CallbackUnregistered,
+    /// The platform's own retention will soon remove envelopes that are not archived.
+    RetentionNear,
 }
 
 impl TaskKind {
-    const ALL: [Self; 7] = [
+    /// All of them.
+    pub const ALL: [Self; 16] = [
         Self::AccessRefused,
         Self::DeletedBeforeArchived,
         Self::DeadLetter,
@@ -32,6 +51,15 @@ impl TaskKind {
         Self::KeptAtPlatform,
         Self::SweepFailed,
         Self::Quarantined,
+        Self::EmailBounced,
+        Self::SignerLocked,
+        Self::AuthenticationFailed,
+        Self::ReadyForCompletion,
+        Self::DelegationPending,
+        Self::ProcessingFailed,
+        Self::ExtensionOverdue,
+        Self::CallbackUnregistered,
+        Self::RetentionNear,
     ];
 
     /// The word in JSON and records.
@@ -44,6 +72,15 @@ impl TaskKind {
             Self::KeptAtPlatform => "kept_at_platform",
             Self::SweepFailed => "sweep_failed",
             Self::Quarantined => "quarantined",
+            Self::EmailBounced => "email_bounced",
+            Self::SignerLocked => "signer_locked",
+            Self::AuthenticationFailed => "authentication_failed",
+            Self::ReadyForCompletion => "ready_for_completion",
+            Self::DelegationPending => "delegation_pending",
+            Self::ProcessingFailed => "processing_failed",
+            Self::ExtensionOverdue => "extension_overdue",
+            Self::CallbackUnregistered => "callback_unregistered",
+            Self::RetentionNear => "retention_near",
         }
     }
 

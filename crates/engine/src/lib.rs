@@ -1,20 +1,27 @@
 //! The engine: what happens after a callback was noted.
 //!
-//! The projector turns noted callbacks into news about envelopes; workers carry each
-//! envelope's transfer step by step; sweeps find what no callback announced. All three look at the
-//! store's state and act; the store's commit signal only makes them look sooner. What a step decides is
-//! core's; what is done is here: the only HTTP client towards platforms, the staging folder, the archive.
+//! The projector turns noted callbacks into news about envelopes; workers carry each envelope's transfer step by
+//! step; sweeps find what no callback announced, and a watchdog looks whether callbacks still come to us. Projector,
+//! workers and sweeps look at the store's state and act; the store's commit signal only makes them look sooner. What
+//! a step decides is core's; what is done is here: the only HTTP client towards platforms, the staging folder, the
+//! archive.
 #![forbid(unsafe_code)]
 
+mod behalf;
+mod caller;
 mod content;
 pub mod limits;
 mod manifest;
 mod metrics;
 mod projector;
+mod retention;
 mod staging;
 mod steps;
 mod sweep;
+#[cfg(test)]
+mod testing;
 mod transport;
+mod watchdog;
 mod worker;
 
 use std::path::PathBuf;
@@ -22,14 +29,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aftersign_core::backoff::Pace;
-use aftersign_core::platform::{Access, Call, Next, Platform};
+use aftersign_core::platform::{Access, Platform};
 use aftersign_core::rule::Rule;
 use aftersign_core::seams::{Clock, Destination, Entropy, Transport};
-use aftersign_core::{Error, ErrorKind, Remedy, Timestamp};
+use aftersign_core::{Error, Timestamp};
 use aftersign_store::{Store, Worker};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+pub use caller::Caller;
 pub use metrics::EngineMetrics;
 pub use sweep::{SweepProgress, SweepReport};
 pub use transport::HttpTransport;
@@ -45,6 +53,10 @@ pub struct EngineAccount {
     pub access: Access,
     /// Time between two sweeps.
     pub reconcile_every: Duration,
+    /// The URLs of ours that may be registered at the platform: those of every path secret. They hold it.
+    pub callback_urls: Vec<String>,
+    /// Days after which the platform removes what has ended; outranks what the platform itself tells.
+    pub retention_days: Option<u32>,
 }
 
 /// What the engine works with.
@@ -81,7 +93,7 @@ pub struct Engine {
     rules: Vec<Rule>,
     destinations: Vec<Arc<dyn Destination>>,
     store: Arc<dyn Store>,
-    transport: Arc<dyn Transport>,
+    caller: Caller,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     staging: Staging,
@@ -95,7 +107,7 @@ impl Engine {
     /// Puts the parts together. Makes the staging folder.
     ///
     /// # Errors
-    /// [`ErrorKind::Storage`] if the staging folder cannot be made.
+    /// [`aftersign_core::ErrorKind::Storage`] if the staging folder cannot be made.
     pub fn new(parts: EngineParts) -> Result<Arc<Self>, Error> {
         let mut boot = [0u8; 8];
         parts.entropy.fill(&mut boot);
@@ -105,7 +117,7 @@ impl Engine {
             rules: parts.rules,
             destinations: parts.destinations,
             store: parts.store,
-            transport: parts.transport,
+            caller: Caller::new(parts.transport, Arc::clone(&parts.clock)),
             clock: parts.clock,
             entropy: parts.entropy,
             staging: Staging::open(parts.staging_dir)?,
@@ -125,12 +137,18 @@ impl Engine {
         self.supervise(&mut loops, &shutdown, |engine, stop| engine.run_rescue(stop));
         for account in self.accounts.clone() {
             let sweeps = account.platform.capabilities().list_changes.then(|| account.clone());
+            let watched = account.is_watched().then(|| account.clone());
             self.supervise(&mut loops, &shutdown, move |engine, stop| {
                 engine.run_account(account.clone(), stop)
             });
             if let Some(account) = sweeps {
                 self.supervise(&mut loops, &shutdown, move |engine, stop| {
                     engine.run_sweeps(account.clone(), stop)
+                });
+            }
+            if let Some(account) = watched {
+                self.supervise(&mut loops, &shutdown, move |engine, stop| {
+                    engine.run_watchdog(account.clone(), stop)
                 });
             }
         }
@@ -172,29 +190,6 @@ impl Engine {
         let mut seed = [0u8; 8];
         self.entropy.fill(&mut seed);
         Pace { time_scale: self.time_scale, seed: u64::from_le_bytes(seed) }
-    }
-
-    /// Asks a platform a question, following it over as many requests as it takes.
-    async fn ask<T: Send>(&self, access: &Access, call: Result<Call<T>, Error>) -> Result<T, Error> {
-        let mut call = call?;
-        for _ in 0..limits::CALL_HOPS_MAX {
-            let (operation, request, read) = call.into_parts();
-            let response = self
-                .transport
-                .exchange(&access.account, request)
-                .await
-                .map_err(|error| error.with("asked", operation))?;
-            match read(response, self.now())? {
-                Next::Done(value) => return Ok(value),
-                Next::Then(next) => call = next,
-            }
-        }
-        Err(Error::new(
-            ErrorKind::Unintelligible,
-            Remedy::Retry(None),
-            "ask",
-            "the platform's answers lead in circles",
-        ))
     }
 
     async fn run_rescue(self: Arc<Self>, shutdown: CancellationToken) {

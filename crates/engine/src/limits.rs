@@ -37,6 +37,8 @@ pub const ARTIFACT_BYTES_MAX: u64 = 8 * 1024 * 1024 * 1024;
 pub const EDGE_BYTES: usize = 1024;
 /// Requests that one question may lead to (fallbacks, confirmations).
 pub const CALL_HOPS_MAX: usize = 8;
+/// Tokens kept at once, one per account and sender; beyond this all are fetched anew.
+pub const TOKENS_MAX: usize = 10_000;
 
 /// How far the first sweep of an account looks back.
 pub const FIRST_SWEEP_BACK: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -44,9 +46,21 @@ pub const FIRST_SWEEP_BACK: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 pub const SWEEP_OVERLAP: Duration = Duration::from_secs(24 * 60 * 60);
 /// Pages of one sweep: beyond this the listing goes in circles.
 pub const SWEEP_PAGES_MAX: usize = 10_000;
+/// Pages of an account's list of senders: beyond this the listing goes in circles.
+pub const SENDER_PAGES_MAX: usize = 1_000;
 /// Tries of one page before the sweep is given up until its next time.
 pub const SWEEP_PAGE_TRIES_MAX: u32 = 8;
 /// Sweeps of an account that may fail in a row before a person is told.
 pub const SWEEP_FAILURES_TOLD: u32 = 3;
 /// Envelopes looked up or woken in one commit of a sweep.
 pub const SWEEP_BATCH: usize = 200;
+
+/// Time from a start to the first look at the registered callback: soon, and behind the first sweep's first calls.
+pub const CALLBACK_WATCH_FIRST: Duration = Duration::from_secs(10);
+/// How often the registered callback is looked at: platforms clear it without a word, and each look is one cheap call.
+pub const CALLBACK_WATCH_EVERY: Duration = Duration::from_secs(15 * 60);
+
+/// How long before the platform removes an envelope a person is told that it is not archived: a weekend and a day.
+pub const RETENTION_MARGIN: Duration = Duration::from_secs(3 * 24 * 60 * 60);
+/// The share of a short retention that is the margin instead: most envelopes are archived before anybody need be told.
+pub const RETENTION_MARGIN_SHARE: u32 = 4;

@@ -19,6 +19,13 @@ pub(crate) struct AccountLabels {
     pub(crate) account: String,
 }
 
+/// Labels of the counter of looks at a registered callback.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+pub(crate) struct WatchLabels {
+    pub(crate) account: String,
+    pub(crate) verdict: &'static str,
+}
+
 /// The engine's counters.
 #[derive(Clone, Default)]
 pub struct EngineMetrics {
@@ -26,6 +33,8 @@ pub struct EngineMetrics {
     pub(crate) downloaded_bytes: Family<AccountLabels, Counter>,
     pub(crate) sweeps: Family<AccountLabels, Counter>,
     pub(crate) swept_differences: Family<AccountLabels, Counter>,
+    pub(crate) senders_refused: Family<AccountLabels, Counter>,
+    pub(crate) callback_looks: Family<WatchLabels, Counter>,
 }
 
 impl EngineMetrics {
@@ -47,6 +56,16 @@ impl EngineMetrics {
             "aftersign_swept_differences",
             "Envelopes that sweeps found otherwise than known",
             metrics.swept_differences.clone(),
+        );
+        registry.register(
+            "aftersign_sweep_senders_refused",
+            "Senders whose envelopes a sweep could not list because their access was refused",
+            metrics.senders_refused.clone(),
+        );
+        registry.register(
+            "aftersign_callback_registration_looks",
+            "Looks at the registered callback by what was found (ours, cleared, changed, events_missing, failed)",
+            metrics.callback_looks.clone(),
         );
         metrics
     }

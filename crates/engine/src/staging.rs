@@ -32,6 +32,13 @@ impl Staging {
         tokio::fs::write(path, bytes).await.map_err(|error| failed(path, error))
     }
 
+    /// Puts other bytes in the place of a file, all or nothing.
+    pub(crate) async fn replace(&self, path: &Path, bytes: &[u8]) -> Result<(), Error> {
+        let aside = path.with_extension("new");
+        self.write(&aside, bytes).await?;
+        tokio::fs::rename(&aside, path).await.map_err(|error| failed(path, error))
+    }
+
     /// Removes what is left of a transfer; that it was not there is fine.
     pub(crate) async fn clear(&self, transfer: TransferId) {
         let folder = self.folder(transfer);

@@ -1,17 +1,21 @@
 //! How each step of a transfer is done. What to do stands in core's [`Step`]; here it happens.
 
+use std::path::Path;
+
+use aftersign_core::artifact::Content;
 use aftersign_core::digest::Digest;
 use aftersign_core::envelope::{Envelope, EnvelopeStatus, Lookup};
 use aftersign_core::ids::DestinationId;
 use aftersign_core::platform::Access;
 use aftersign_core::proof::TransferProof;
-use aftersign_core::rule::{self, DisposePolicy};
-use aftersign_core::seams::{ArchiveKey, Destination, Download, StagedFile};
+use aftersign_core::rule::{self, DisposePolicy, Plan};
+use aftersign_core::seams::{ArchiveKey, Destination, Downloaded, StagedFile};
 use aftersign_core::transfer::{Item, Outcome, Step, Transfer};
 use aftersign_core::{Error, ErrorKind, Remedy};
 
+use crate::limits::EXCHANGE_BODY_BYTES_MAX;
 use crate::metrics::AccountLabels;
-use crate::{Engine, EngineAccount, content, manifest};
+use crate::{Engine, EngineAccount, behalf, content, manifest, staging};
 
 impl Engine {
     /// Does one step. Failures are outcomes too.
@@ -23,7 +27,7 @@ impl Engine {
             Step::Deliver(index, destination) => self.deliver(account, transfer, *index, destination).await,
             Step::Verify(index, destination) => self.verify(transfer, *index, destination).await,
             Step::Compose => self.compose(account, transfer).await,
-            Step::Dispose(proof) => self.dispose(account, proof).await,
+            Step::Dispose(proof) => self.dispose(account, transfer, proof).await,
             Step::Stuck(missing) => Err(inconsistent(missing)),
             Step::Wait(_) => Err(inconsistent("nothing is due")),
         };
@@ -31,35 +35,41 @@ impl Engine {
     }
 
     async fn ask_envelope(&self, account: &EngineAccount, transfer: &Transfer) -> Result<Outcome, Error> {
-        let call = account.platform.fetch_envelope(&account.access, &transfer.envelope_id);
-        let lookup = self.ask(&account.access, call).await?;
-        Ok(match lookup {
-            Lookup::Found(envelope) => {
-                let mut plan = rule::plan(&self.rules, account.platform.name(), &transfer.account, &envelope);
-                if let Some(plan) = &mut plan
-                    && !account.platform.capabilities().dispose
-                {
-                    plan.dispose = DisposePolicy::Never;
-                }
+        let platform = account.platform;
+        let answer = self
+            .ask_about(account, transfer, |access| platform.fetch_envelope(access, &transfer.envelope_id))
+            .await?;
+        Ok(match (answer.value, answer.refused) {
+            (Lookup::Found(envelope), _) => {
+                let plan = self.plan(account, &envelope);
                 Outcome::Found(envelope, plan)
             }
-            Lookup::Deleted { .. } => Outcome::Gone(self.announced(transfer).await?),
-            Lookup::NotFound => Outcome::NotFound(self.announced(transfer).await?),
+            (Lookup::Deleted { .. }, _) => Outcome::Gone(self.announced(transfer).await?),
+            (Lookup::NotFound, Some(refused)) => return Err(behalf::hidden(refused)),
+            (Lookup::NotFound, None) => Outcome::NotFound(self.announced(transfer).await?),
         })
+    }
+
+    fn plan(&self, account: &EngineAccount, envelope: &Envelope) -> Option<Plan> {
+        let EngineAccount { platform, access, .. } = account;
+        let safe = platform.default_dispose(envelope);
+        let mut plan = rule::plan(&self.rules, platform.name(), &access.account, envelope, safe)?;
+        if !platform.capabilities().dispose {
+            plan.dispose = DisposePolicy::Never;
+        }
+        Some(plan)
     }
 
     /// What notifications said of an envelope that the platform no longer shows.
     async fn announced(&self, transfer: &Transfer) -> Result<EnvelopeStatus, Error> {
-        let ids = std::slice::from_ref(&transfer.envelope_id);
-        let known = self.store.known(&transfer.account, ids).await.map_err(|error| {
-            Error::new(ErrorKind::Storage, Remedy::Retry(None), "ask", "the store failed").caused_by(error)
-        })?;
-        Ok(known.first().map_or(EnvelopeStatus::Unknown, |known| known.status))
+        Ok(self.known(transfer).await?.map_or(EnvelopeStatus::Unknown, |known| known.status))
     }
 
     async fn list(&self, account: &EngineAccount, transfer: &Transfer) -> Result<Outcome, Error> {
-        let call = account.platform.list_artifacts(&account.access, envelope_of(transfer)?);
-        Ok(Outcome::Listed(self.ask(&account.access, call).await?))
+        let (platform, envelope) = (account.platform, envelope_of(transfer)?);
+        let answer =
+            self.ask_about(account, transfer, |access| platform.list_artifacts(access, envelope)).await?;
+        Ok(Outcome::Listed(answer.value))
     }
 
     /// Fetches an artifact. Bytes in which nothing would show that the end is missing are fetched twice: no
@@ -71,24 +81,54 @@ impl Engine {
         index: usize,
     ) -> Result<Outcome, Error> {
         let item = item_of(transfer, index)?;
-        let Access { account: id, .. } = &account.access;
-        let request = account.platform.download(&account.access, envelope_of(transfer)?, &item.artifact)?;
         let path = self.staging.place(transfer.id, index).await?;
         let named = |error: Error| error.with("file", &item.file_name);
-        let fetch = async || match self.transport.download(id, request.clone(), &path).await? {
-            Download::Refused(response) => Err(account.platform.refused_download(&response)),
-            Download::Staged(staged) => Ok(staged),
-        };
         let began = self.now();
-        let staged = fetch().await.map_err(named)?;
+        let staged = self.fetch(account, transfer, item, &path).await.map_err(named)?;
         content::check(&item.artifact.content, &staged, &path).await.map_err(named)?;
         let proven = item.artifact.content.proves_its_end(&staged.tail);
-        if !proven && fetch().await.map_err(named)?.digest != staged.digest {
+        if !proven && self.fetch(account, transfer, item, &path).await.map_err(named)?.digest != staged.digest
+        {
             return Err(named(content::corrupt("two downloads differ: one of them was cut off".into())));
         }
-        let labels = AccountLabels { account: id.as_str().into() };
+        let labels = AccountLabels { account: account.access.account.as_str().into() };
         self.metrics.downloaded_bytes.get_or_create(&labels).inc_by(staged.bytes);
-        Ok(Outcome::Staged(index, staged.digest, staged.bytes, began))
+        let (digest, bytes) = self.redact(account, item, &path, &staged).await.map_err(named)?;
+        Ok(Outcome::Staged(index, digest, bytes, began))
+    }
+
+    async fn fetch(
+        &self,
+        account: &EngineAccount,
+        transfer: &Transfer,
+        item: &Item,
+        into: &Path,
+    ) -> Result<Downloaded, Error> {
+        let (platform, envelope) = (account.platform, envelope_of(transfer)?);
+        let make = |access: &Access| platform.download(access, envelope, &item.artifact);
+        let fetch = |access: Access| async move { self.caller.download(platform, &access, into, make).await };
+        let sender = self.sender_of(account, transfer).await?;
+        Ok(behalf::in_turn(&account.access, sender, fetch).await?.value)
+    }
+
+    /// Takes secrets of the platform out of a staged record. Gives digest and size of what lies there then.
+    async fn redact(
+        &self,
+        account: &EngineAccount,
+        item: &Item,
+        path: &Path,
+        staged: &Downloaded,
+    ) -> Result<(Digest, u64), Error> {
+        let is_small = usize::try_from(staged.bytes).is_ok_and(|bytes| bytes < EXCHANGE_BODY_BYTES_MAX);
+        if item.artifact.content != Content::Json || !is_small {
+            return Ok((staged.digest, staged.bytes));
+        }
+        let bytes = tokio::fs::read(path).await.map_err(|error| staging::failed(path, error))?;
+        let Some(redacted) = account.platform.redacted(&item.artifact, &bytes) else {
+            return Ok((staged.digest, staged.bytes));
+        };
+        self.staging.replace(path, &redacted).await?;
+        Ok((Digest::of(&redacted), size(&redacted)))
     }
 
     async fn deliver(
@@ -147,12 +187,18 @@ impl Engine {
             .ok_or_else(|| inconsistent("metadata.json needs every artifact"))?;
         let path = self.staging.place(transfer.id, transfer.manifest_index()).await?;
         self.staging.write(&path, &bytes).await?;
-        Ok(Outcome::Composed(Digest::of(&bytes), u64::try_from(bytes.len()).unwrap_or(u64::MAX)))
+        Ok(Outcome::Composed(Digest::of(&bytes), size(&bytes)))
     }
 
-    async fn dispose(&self, account: &EngineAccount, proof: &TransferProof) -> Result<Outcome, Error> {
-        let call = account.platform.dispose(&account.access, proof);
-        Ok(Outcome::Disposed(self.ask(&account.access, call).await?))
+    async fn dispose(
+        &self,
+        account: &EngineAccount,
+        transfer: &Transfer,
+        proof: &TransferProof,
+    ) -> Result<Outcome, Error> {
+        let platform = account.platform;
+        let answer = self.ask_about(account, transfer, |access| platform.dispose(access, proof)).await?;
+        Ok(Outcome::Disposed(answer.value))
     }
 
     fn destination(&self, id: &DestinationId) -> Result<&dyn Destination, Error> {
@@ -169,6 +215,10 @@ impl Engine {
     }
 }
 
+fn size(bytes: &[u8]) -> u64 {
+    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
+}
+
 fn envelope_of(transfer: &Transfer) -> Result<&Envelope, Error> {
     transfer.envelope.as_ref().ok_or_else(|| inconsistent("the platform was not asked"))
 }
@@ -181,3 +231,6 @@ fn item_of(transfer: &Transfer, index: usize) -> Result<&Item, Error> {
 fn inconsistent(what: &str) -> Error {
     Error::new(ErrorKind::Misconfigured, Remedy::AskPerson, "step", format!("it cannot be done: {what}"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,23 +1,26 @@
 //! Sweeps: what no callback announced is found by asking the platform for its list.
 //!
 //! A sweep makes no decisions of its own. Where the platform's list differs from what we know, it announces the
-//! difference through the projector's door, and looks once at every envelope that we hold as unfinished.
+//! difference through the projector's door, and looks once at every envelope that we hold as unfinished. Where a
+//! platform shows envelopes to their senders alone, it asks in the name of each of them too.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use aftersign_core::callback::{Notification, NotificationKind};
 use aftersign_core::envelope::{Envelope, Known};
 use aftersign_core::ids::{AccountId, EnvelopeId, SweepId};
-use aftersign_core::platform::{Page, Window};
+use aftersign_core::platform::{Access, Call, Page, Platform, Window};
 use aftersign_core::task::{TaskDraft, TaskKind};
 use aftersign_core::{Error, ErrorKind, Remedy, Timestamp};
 use aftersign_store::{News, NewsSource, StoreError, SweepRow};
 use tokio_util::sync::CancellationToken;
 
+use crate::behalf::is_refusal;
 use crate::limits::{
-    FIRST_SWEEP_BACK, LOOK_EVERY, SWEEP_BATCH, SWEEP_FAILURES_TOLD, SWEEP_OVERLAP, SWEEP_PAGE_TRIES_MAX,
-    SWEEP_PAGES_MAX,
+    FIRST_SWEEP_BACK, LOOK_EVERY, SENDER_PAGES_MAX, SWEEP_BATCH, SWEEP_FAILURES_TOLD, SWEEP_OVERLAP,
+    SWEEP_PAGE_TRIES_MAX, SWEEP_PAGES_MAX,
 };
 use crate::metrics::AccountLabels;
 use crate::{Engine, EngineAccount, rest};
@@ -35,6 +38,27 @@ pub struct SweepReport {
     pub found: u64,
     /// Unfinished envelopes that will be looked at.
     pub looked_at: u64,
+    /// Senders in whose names it asked too.
+    pub senders: u64,
+    /// Senders who were skipped because their access was refused: what only they see was not looked for.
+    pub senders_refused: u64,
+    /// Ended envelopes, not archived yet, that the platform will soon remove by itself.
+    pub removed_soon: u64,
+}
+
+impl SweepReport {
+    fn new(account: AccountId, since: Timestamp) -> Self {
+        Self {
+            account,
+            since,
+            seen: 0,
+            found: 0,
+            looked_at: 0,
+            senders: 0,
+            senders_refused: 0,
+            removed_soon: 0,
+        }
+    }
 }
 
 /// Called with the counts so far, for a progress bar.
@@ -85,17 +109,32 @@ impl Engine {
         error: Option<Error>,
     ) -> Result<(), StoreError> {
         let id = &account.access.account;
-        let mut news = self.news(account, SweepId::make(self.now(), &*self.entropy), Vec::new());
-        match error {
-            None => news.close_tasks.push(TaskDraft::account_key(TaskKind::SweepFailed, id)),
-            Some(error) if failures >= SWEEP_FAILURES_TOLD => news.open_tasks.push(TaskDraft::for_account(
+        let task = error.filter(|_| failures >= SWEEP_FAILURES_TOLD).map(|error| {
+            TaskDraft::for_account(
                 TaskKind::SweepFailed,
                 id,
                 format!("Sweeps of this account fail, so what no callback announces is not found: {}", error.chain()),
                 "Run `aftersign check`; mend the access or the base_url. The task closes when a sweep ends well.",
-            )),
-            Some(_) => return Ok(()),
+            )
+        });
+        if task.is_none() && failures > 0 {
+            return Ok(());
         }
+        self.tell_of(account, TaskKind::SweepFailed, task).await
+    }
+
+    /// Opens, or rewrites, the account's one task of a kind; closes it if there is nothing to tell.
+    pub(crate) async fn tell_of(
+        &self,
+        account: &EngineAccount,
+        kind: TaskKind,
+        task: Option<TaskDraft>,
+    ) -> Result<(), StoreError> {
+        let mut news = self.news(account, SweepId::make(self.now(), &*self.entropy), Vec::new());
+        if task.is_none() {
+            news.close_tasks.push(TaskDraft::account_key(kind, &account.access.account));
+        }
+        news.open_tasks.extend(task);
         self.store.announce(vec![news], self.now(), self.pace()).await
     }
 
@@ -148,9 +187,8 @@ impl Engine {
             Some(last) => back(last.until, SWEEP_OVERLAP),
             None => back(started_at, FIRST_SWEEP_BACK),
         });
-        let mut report =
-            SweepReport { account: account.access.account.clone(), since, seen: 0, found: 0, looked_at: 0 };
-        let result = self.sweep_pages(account, id, started_at, &mut report, progress).await;
+        let mut report = SweepReport::new(account.access.account.clone(), since);
+        let result = self.sweep_all(account, id, started_at, &mut report, progress).await;
         let row = SweepRow {
             id,
             account: report.account.clone(),
@@ -168,10 +206,19 @@ impl Engine {
         let labels = AccountLabels { account: report.account.as_str().into() };
         self.metrics.sweeps.get_or_create(&labels).inc();
         self.metrics.swept_differences.get_or_create(&labels).inc_by(report.found);
+        self.metrics.senders_refused.get_or_create(&labels).inc_by(report.senders_refused);
+        match self.watch_retention(account).await {
+            Ok(count) => report.removed_soon = count,
+            Err(error) => {
+                let what = "cannot tell what the platform's retention will remove";
+                tracing::warn!(error = error.chain(), account = %report.account, "{what}");
+            }
+        }
         Ok(report)
     }
 
-    async fn sweep_pages(
+    /// The account's own list, those of its senders, and a look at what is unfinished.
+    async fn sweep_all(
         &self,
         account: &EngineAccount,
         id: SweepId,
@@ -179,9 +226,78 @@ impl Engine {
         report: &mut SweepReport,
         progress: SweepProgress<'_>,
     ) -> Result<(), Error> {
+        let sweep = Sweep { account, id, until };
+        self.sweep_pages(&sweep, &account.access, report, progress).await?;
+        for access in self.accesses_of_senders(&sweep, report.since).await? {
+            match self.sweep_pages(&sweep, &access, report, progress).await {
+                Err(error) if is_refusal(&error) => {
+                    report.senders_refused += 1;
+                    let id = &report.account;
+                    tracing::warn!(error = error.chain(), account = %id, "a sender is skipped: no access in their name");
+                }
+                swept => {
+                    swept?;
+                    report.senders += 1;
+                }
+            }
+        }
+        self.look_at_unsettled(account, id, report, progress).await.map_err(stored)
+    }
+
+    /// The access of each sender in whose name something else may be seen than with the account's own.
+    async fn accesses_of_senders(&self, sweep: &Sweep<'_>, since: Timestamp) -> Result<Vec<Access>, Error> {
+        let Access { account: id, .. } = &sweep.account.access;
+        let platform = sweep.account.platform;
+        if !platform.capabilities().per_sender {
+            return Ok(Vec::new());
+        }
+        let senders = match self.senders(sweep.account).await {
+            Err(error) if is_refusal(&error) => {
+                let what = "only the account's own list is swept: it may not see who its senders are";
+                tracing::warn!(error = error.chain(), account = %id, "{what}");
+                return Ok(Vec::new());
+            }
+            senders => senders?,
+        };
+        let own = &sweep.account.access;
+        let window = Window { since, until: sweep.until, cursor: None };
+        let accesses = senders.into_iter().map(|sender| own.clone().for_sender(sender));
+        Ok(accesses.filter(|access| !is_same_question(platform, own, access, &window)).collect())
+    }
+
+    /// The account's senders.
+    async fn senders(&self, account: &EngineAccount) -> Result<BTreeSet<String>, Error> {
+        let (platform, mut senders, mut cursor) = (account.platform, BTreeSet::new(), None);
+        for _ in 0..SENDER_PAGES_MAX {
+            let page = self
+                .patiently(account, &account.access, |access| platform.senders(access, cursor.as_deref()));
+            let page = page.await?;
+            senders.extend(page.items);
+            match page.next {
+                Some(next) if cursor.as_ref() != Some(&next) => cursor = Some(next),
+                Some(_) => break,
+                None => return Ok(senders),
+            }
+        }
+        Err(in_circles("the platform's list of senders goes in circles"))
+    }
+
+    async fn sweep_pages(
+        &self,
+        sweep: &Sweep<'_>,
+        access: &Access,
+        report: &mut SweepReport,
+        progress: SweepProgress<'_>,
+    ) -> Result<(), Error> {
+        let &Sweep { account, id, until } = sweep;
         let mut window = Window { since: report.since, until, cursor: None };
         for _ in 0..SWEEP_PAGES_MAX {
-            let page = self.page(account, &window).await?;
+            let ask = |access: &Access| account.platform.changed_since(access, &window);
+            let mut page = self.patiently(account, access, ask).await?;
+            for row in &mut page.items {
+                // What is seen in a sender's name is theirs, unless the platform names another.
+                row.sender = row.sender.take().or_else(|| access.sender.clone());
+            }
             for rows in page.items.chunks(SWEEP_BATCH) {
                 report.seen += u64::try_from(rows.len()).unwrap_or(0);
                 report.found += self.announce_differences(account, id, rows).await.map_err(stored)?;
@@ -190,23 +306,22 @@ impl Engine {
             match page.next {
                 Some(next) if window.cursor.as_ref() != Some(&next) => window.cursor = Some(next),
                 Some(_) => break,
-                None => return self.look_at_unsettled(account, id, report, progress).await.map_err(stored),
+                None => return Ok(()),
             }
         }
-        Err(Error::new(
-            ErrorKind::Unintelligible,
-            Remedy::Retry(None),
-            "sweep",
-            "the platform's list goes in circles",
-        ))
+        Err(in_circles("the platform's list goes in circles"))
     }
 
     /// One page, tried again while the failure says that this can help.
-    async fn page(&self, account: &EngineAccount, window: &Window) -> Result<Page<Envelope>, Error> {
+    async fn patiently<T>(
+        &self,
+        account: &EngineAccount,
+        access: &Access,
+        make: impl Fn(&Access) -> Result<Call<Page<T>>, Error>,
+    ) -> Result<Page<T>, Error> {
         let mut tries = 0;
         loop {
-            let call = account.platform.changed_since(&account.access, window);
-            let error = match self.ask(&account.access, call).await {
+            let error = match self.caller.ask(account.platform, access, &make).await {
                 Ok(page) => return Ok(page),
                 Err(error) => error,
             };
@@ -230,8 +345,7 @@ impl Engine {
         let known = self.store.known(&account.access.account, &ids).await?;
         let different: Vec<Notification> = rows
             .iter()
-            .filter(|row| differs(row, known.iter().find(|known| known.id == row.id)))
-            .map(notification)
+            .filter_map(|row| news_of(row, known.iter().find(|known| known.id == row.id)))
             .collect();
         let count = u64::try_from(different.len()).unwrap_or(0);
         self.announce_swept(account, sweep, different).await?;
@@ -281,28 +395,61 @@ impl Engine {
     }
 }
 
-/// Whether a row of the platform's list is news. What we archived and removed ourselves is not.
-fn differs(row: &Envelope, known: Option<&Known>) -> bool {
-    match known {
-        None => true,
-        Some(known) if known.disposed_at.is_some() => false,
-        Some(known) => !known.confirmed || known.status != row.status,
-    }
+/// One sweep.
+struct Sweep<'a> {
+    account: &'a EngineAccount,
+    id: SweepId,
+    /// To which time it asks.
+    until: Timestamp,
 }
 
-fn notification(row: &Envelope) -> Notification {
-    Notification {
+/// Whether a question in a sender's name is the account's own once more, as with credentials that can name nobody.
+fn is_same_question(platform: &dyn Platform, own: &Access, sender: &Access, window: &Window) -> bool {
+    if platform.token(sender).is_some() {
+        return false;
+    }
+    let request = |access| platform.changed_since(access, window).map(|call| call.request);
+    let (Ok(own), Ok(sender)) = (request(own), request(sender)) else { return false };
+    own.uri() == sender.uri() && own.headers() == sender.headers() && own.body() == sender.body()
+}
+
+/// The news that a row of the platform's list is; `None` if it says what we know. What we archived and removed
+/// ourselves is no news.
+fn news_of(row: &Envelope, known: Option<&Known>) -> Option<Notification> {
+    let ended = if row.status.is_final() { NotificationKind::Swept } else { NotificationKind::Informed };
+    let kind = match known {
+        None => ended,
+        Some(known) if known.disposed_at.is_some() => return None,
+        Some(known) if !known.confirmed || known.status != row.status => ended,
+        Some(known) if is_revised(row, known) => NotificationKind::ArtifactsReady,
+        Some(_) => return None,
+    };
+    let is_revision = kind == NotificationKind::ArtifactsReady;
+    Some(Notification {
         envelope: row.id.clone(),
-        kind: if row.status.is_final() { NotificationKind::Swept } else { NotificationKind::Informed },
+        kind,
         kind_at_platform: row.status_at_platform.clone(),
-        occurred_at: row.completed_at,
+        // When the envelope ended says nothing of when its files were replaced.
+        occurred_at: row.completed_at.filter(|_| !is_revision),
         signer: None,
         detail: None,
         sender: row.sender.clone(),
         name: row.name.clone(),
-    }
+    })
 }
 
-fn stored(error: StoreError) -> Error {
+/// Whether the platform has replaced the files since its last answer.
+fn is_revised(row: &Envelope, known: &Known) -> bool {
+    matches!((&row.revision, &known.revision), (Some(listed), Some(known)) if listed != known)
+}
+
+fn in_circles(what: &str) -> Error {
+    Error::new(ErrorKind::Unintelligible, Remedy::Retry(None), "sweep", what)
+}
+
+pub(crate) fn stored(error: StoreError) -> Error {
     Error::new(ErrorKind::Storage, Remedy::Retry(None), "sweep", "the store failed").caused_by(error)
 }
+
+#[cfg(test)]
+mod tests;

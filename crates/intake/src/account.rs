@@ -21,7 +21,7 @@ use prometheus_client::metrics::counter::Counter;
 use subtle::{Choice, ConstantTimeEq};
 
 use crate::metrics::{AccountMetrics, IntakeMetrics};
-use crate::redact::Redactor;
+use crate::record::Recorder;
 use crate::route::Route;
 
 /// One account as the front door sees it.
@@ -69,7 +69,7 @@ pub(crate) struct Account {
     pub(crate) id: AccountId,
     pub(crate) platform: &'static dyn Platform,
     pub(crate) secrets: CallbackSecrets,
-    pub(crate) redactor: Redactor,
+    pub(crate) recorder: Recorder,
     pub(crate) metrics: AccountMetrics,
     path_secrets: Digests,
     basic: Option<Digest>,
@@ -77,10 +77,8 @@ pub(crate) struct Account {
 
 impl Account {
     fn new(account: IntakeAccount, metrics: &IntakeMetrics, entropy: &dyn Entropy) -> Self {
+        let recorder = Recorder::new(&account);
         let IntakeAccount { id, platform, path_secrets, secrets, basic } = account;
-        let password = basic.iter().map(|(_, password)| password);
-        let redacted: Vec<Secret> =
-            path_secrets.iter().chain(&secrets.keys).chain(password).cloned().collect();
         Self {
             metrics: metrics.of_account(&id, platform.name()),
             path_secrets: Digests::new(&path_secrets, entropy),
@@ -88,7 +86,7 @@ impl Account {
                 let expected = Secret::new(format!("{user}:{}", password.expose()));
                 Digest::of(expected.expose().as_bytes())
             }),
-            redactor: Redactor::new(redacted),
+            recorder,
             id,
             platform,
             secrets,

@@ -4,31 +4,24 @@
 //! authentication before anything is kept, durable before acknowledged. An adapter that panics cannot lose a
 //! callback: what passed authentication is then kept in quarantine.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
-use aftersign_core::callback::{
-    IdempotencyKey, Inbound, Interpretation, Meaning, Refusal, RepeatMeans, Reply,
-};
-use aftersign_core::ids::CallbackId;
+use aftersign_core::callback::{Inbound, Refusal, Reply};
 use aftersign_core::seams::{Clock, Entropy};
-use aftersign_store::{Inbox, NewCallback, Noted, StoreError};
+use aftersign_store::{Inbox, Noted, StoreError};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, header};
 use hyper::body::{Body, Incoming};
 use tokio::sync::Semaphore;
-use tracing::{debug, error, warn};
+use tracing::{debug, warn};
 
 use crate::account::{Account, Accounts, IntakeAccount};
 use crate::answer::{self, Answer, Obstacle};
 use crate::body::{self, BodyError, Budget};
 use crate::limits::{FAILURE_LOG_EVERY, IntakeConfig, NOTE_DOWN_TIMEOUT};
 use crate::metrics::IntakeMetrics;
-
-/// Why an adapter's panic put a callback into quarantine, for the person who looks at it.
-const ADAPTER_FAILED: &str = "the platform's adapter failed on this callback; this is a defect of Aftersign";
 
 /// The front door.
 pub struct Intake {
@@ -165,12 +158,12 @@ impl Intake {
             Err(_) => return Err(End::BodyTimeout),
         };
         inbound.body = bytes;
-        guarded(account, "authenticate", || account.platform.authenticate(&inbound, &account.secrets))
+        let recorder = &account.recorder;
+        recorder
+            .guarded("authenticate", || account.platform.authenticate(&inbound, &account.secrets))
             .ok_or(Obstacle::AdapterFailed)?
             .map_err(End::Refused)?;
-        let interpretation = guarded(account, "interpret", || account.platform.interpret(&inbound))
-            .unwrap_or_else(|| kept_for_a_person(&inbound));
-        let callback = self.callback(account, &inbound, interpretation, remote);
+        let callback = recorder.record(&inbound, remote, self.clock.now(), &*self.entropy);
         let quarantined = callback.quarantine_reason.is_some();
         let id = callback.id;
         let noted = tokio::time::timeout(NOTE_DOWN_TIMEOUT, self.inbox.note_down(callback))
@@ -183,38 +176,8 @@ impl Intake {
             Noted::First => account.metrics.noted.inc(),
         };
         debug!(account = %account.id, callback.id = %id, ?noted, quarantined, "a callback was noted down");
-        let reply = guarded(account, "acknowledge", || account.platform.acknowledge(&inbound));
+        let reply = recorder.guarded("acknowledge", || account.platform.acknowledge(&inbound));
         Ok(reply.ok_or(Obstacle::AdapterFailed)?)
-    }
-
-    fn callback(
-        &self,
-        account: &Account,
-        inbound: &Inbound,
-        interpretation: Interpretation,
-        remote: &str,
-    ) -> NewCallback {
-        let received_at = self.clock.now();
-        NewCallback {
-            id: CallbackId::make(received_at, &*self.entropy),
-            account: account.id.clone(),
-            platform: account.platform.name(),
-            channel: inbound.channel.clone(),
-            method: inbound.method.as_str().to_owned(),
-            query: account.redactor.query(&inbound.query),
-            headers: account.redactor.headers(&inbound.headers),
-            body: inbound.body.clone(),
-            remote: Some(remote.to_owned()),
-            received_at,
-            key: interpretation.key,
-            repeat_means: interpretation.repeat_means,
-            kind: interpretation.kind.map(|kind| account.redactor.text(kind)),
-            envelope: interpretation.envelope,
-            quarantine_reason: match interpretation.meaning {
-                Meaning::Understood(_) => None,
-                Meaning::Quarantined(reason) => Some(account.redactor.text(reason)),
-            },
-        }
     }
 
     fn turn_away(&self, account: &Account, end: End) -> Answer {
@@ -257,27 +220,6 @@ impl Intake {
             StoreError::Overloaded { .. } => Obstacle::StoreOverloaded,
             _ => Obstacle::StoreUnavailable,
         }
-    }
-}
-
-/// Runs one of the adapter's pure functions. `None` if it panicked, which is logged.
-fn guarded<T>(account: &Account, operation: &'static str, run: impl FnOnce() -> T) -> Option<T> {
-    let result = catch_unwind(AssertUnwindSafe(run)).ok();
-    if result.is_none() {
-        error!(account = %account.id, platform = account.platform.name(), operation, "the adapter panicked");
-    }
-    result
-}
-
-/// What an authentic callback means that the adapter could not read: only that it must be kept.
-fn kept_for_a_person(inbound: &Inbound) -> Interpretation {
-    let channel = inbound.channel.as_deref().unwrap_or_default().as_bytes();
-    Interpretation {
-        key: IdempotencyKey::new(None, &[channel, inbound.query.as_bytes(), &inbound.body]),
-        repeat_means: RepeatMeans::Nothing,
-        kind: None,
-        envelope: None,
-        meaning: Meaning::Quarantined(ADAPTER_FAILED.to_owned()),
     }
 }
 

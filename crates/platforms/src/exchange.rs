@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use aftersign_core::error::NotBefore;
 use aftersign_core::limits::EXCERPT_CHARS_MAX;
+use aftersign_core::platform::{Access, OptionSpec};
 use aftersign_core::{Error, ErrorKind, Remedy};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, request};
@@ -44,6 +45,20 @@ pub(crate) fn secret_header(operation: &'static str, text: &str) -> Result<Heade
 /// Our own configuration lacks something: a person must mend it.
 pub(crate) fn misconfigured(operation: &'static str, message: &str) -> Error {
     Error::new(ErrorKind::Misconfigured, Remedy::AskPerson, operation, message)
+}
+
+/// An option's value: as it was set, else its default. A word that it cannot have must be mended by a person.
+pub(crate) fn option<'a>(
+    operation: &'static str,
+    access: &'a Access,
+    spec: &OptionSpec,
+) -> Result<&'a str, Error> {
+    let value = access.option(spec.name).map_or(spec.default, str::trim);
+    if spec.values.is_empty() || spec.values.contains(&value) {
+        return Ok(value);
+    }
+    let message = format!("the account's option `{}` must be one of: {}", spec.name, spec.values.join(", "));
+    Err(misconfigured(operation, &message))
 }
 
 /// Finishes a request; only a base URL that is no URL can fail here.

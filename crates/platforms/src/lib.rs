@@ -2,10 +2,13 @@
 //!
 //! Every platform is a folder with the same files: `mod.rs` (the [`Platform`] and its facts), `callback.rs`
 //! (what comes in), `api.rs` (what goes out and how the answers are read), `wire.rs` (the vendor's JSON, the
-//! only place with serde derives), `README.md`, `fixtures/` and `tests.rs`. Nothing here sends, sleeps, reads
-//! a clock or a file: bytes and `now` come in, values go out. One conformance suite runs over all of them.
+//! only place with serde derives), `facts.rs` (what it does and how sure we are), `README.md`, `fixtures/` and
+//! `tests.rs`. Nothing here sends, sleeps, reads
+//! a clock or a file: bytes and `now` come in, values go out. One conformance suite runs over all of
+//! them, and [`certificate`] shows what they passed.
 #![forbid(unsafe_code)]
 
+pub mod certificate;
 pub mod dropbox_sign;
 pub mod esignanywhere;
 pub mod onespan;
@@ -19,6 +22,8 @@ mod multipart;
 
 #[cfg(test)]
 mod conformance;
+#[cfg(test)]
+mod specimens;
 #[cfg(test)]
 mod testing;
 

@@ -1,11 +1,13 @@
 //! What the tests of all adapters share: recorded requests, answers played to a call, a proof.
 
+use std::collections::BTreeMap;
+
 use aftersign_core::artifact::{ArtifactKind, ArtifactRef, Content};
 use aftersign_core::callback::{CallbackSecrets, Inbound, Meaning, Notification};
 use aftersign_core::digest::Digest;
 use aftersign_core::envelope::{Envelope, EnvelopeStatus};
 use aftersign_core::ids::{AccountId, DestinationId, EnvelopeId, TransferId};
-use aftersign_core::platform::{Access, Call, Credential, Next, Platform};
+use aftersign_core::platform::{Access, Call, Credential, CredentialShape, Next, Platform};
 use aftersign_core::proof::TransferProof;
 use aftersign_core::rule::{DisposePolicy, Plan};
 use aftersign_core::seams::Receipt;
@@ -53,13 +55,24 @@ pub(crate) fn keys(keys: &[&str]) -> CallbackSecrets {
     CallbackSecrets { keys: keys.iter().map(|key| Secret::new(*key)).collect() }
 }
 
-/// An access with every field that the platform wants.
+/// An access in the platform's usual way, with every field that it wants.
 pub(crate) fn access(platform: &dyn Platform) -> Access {
-    let fields = platform.credential_fields().iter().map(|name| ((*name).to_owned(), Secret::new("s3cret")));
+    access_by(platform, &platform.credential_shapes()[0])
+}
+
+/// An access in one of the platform's ways; where a field has a choice, with its first value.
+pub(crate) fn access_by(platform: &dyn Platform, shape: &CredentialShape) -> Access {
+    let value = |name: &str| match shape.choice {
+        Some((chosen, values)) if chosen == name => values[0],
+        _ => "s3cret",
+    };
+    let fields = shape.fields.iter().map(|name| ((*name).to_owned(), Secret::new(value(name))));
     Access {
         account: AccountId::new("hr"),
         base_url: platform.default_base_url().unwrap_or("https://demo.example.com").to_owned(),
         credential: Credential::new(fields),
+        options: BTreeMap::new(),
+        sender: None,
     }
 }
 
@@ -112,19 +125,7 @@ pub(crate) fn understood(meaning: Meaning) -> Vec<Notification> {
 
 /// An envelope as a platform could have told it.
 pub(crate) fn envelope(id: &str, status: EnvelopeStatus) -> Envelope {
-    Envelope {
-        id: EnvelopeId::new(id),
-        name: Some("Lease.pdf".into()),
-        status,
-        status_at_platform: status.as_str().into(),
-        sender: None,
-        signers: Vec::new(),
-        created_at: None,
-        completed_at: None,
-        metadata: None,
-        test_mode: false,
-        route: None,
-    }
+    Envelope { name: Some("Lease.pdf".into()), ..Envelope::new(EnvelopeId::new(id), status, status.as_str()) }
 }
 
 /// A proof for the envelope, made the only way there is: by a transfer that verified everything.

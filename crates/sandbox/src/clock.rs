@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-/// The longest real wait: keeps a tiny scale from overflowing a `Duration`.
-const REAL_WAIT_SECONDS_MAX: f64 = 30.0 * 24.0 * 3600.0;
+/// The longest real wait: keeps a tiny scale from overflowing a `Duration`, and is longer than any wait of a platform.
+const REAL_WAIT_SECONDS_MAX: f64 = 365.0 * 24.0 * 3600.0;
 
 /// The divisor of all waits.
 #[derive(Debug, Clone, Copy)]

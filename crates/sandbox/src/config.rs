@@ -1,5 +1,6 @@
 //! What a caller says to get a world: where it listens, how fast it runs, how unkind it is, and who looks on.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::str::FromStr;
@@ -8,6 +9,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::ledger::EnvelopeRecord;
+
+/// What integrators observed at Scrive; the documentation of 2021 says 15 to 30 days.
+const EXTENSION_AFTER_DAYS: f64 = 40.0;
 
 /// How often the sandbox misbehaves beyond what the platforms do anyway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -74,17 +78,38 @@ pub enum Vendor {
     /// eSignAnyWhere, API v6 with the needed part of v5.
     #[serde(rename = "esignanywhere")]
     ESignAnyWhere,
+    /// OneSpan Sign, API 11.
+    #[serde(rename = "onespan")]
+    OneSpan,
+    /// Scrive, document API v2: every document is an envelope.
+    #[serde(rename = "scrive")]
+    Scrive,
+    /// Scrive Flow: every instance is an envelope, whose documents the document API shows.
+    #[serde(rename = "scrive-flow")]
+    ScriveFlow,
 }
 
 impl Vendor {
     /// Every platform there is.
-    pub const ALL: [Vendor; 2] = [Vendor::DropboxSign, Vendor::ESignAnyWhere];
+    pub const ALL: [Vendor; 5] =
+        [Vendor::DropboxSign, Vendor::ESignAnyWhere, Vendor::OneSpan, Vendor::Scrive, Vendor::ScriveFlow];
 
-    /// The name used in configuration and in URLs.
+    /// The name used by the sandbox's own controls and in its ledger.
     pub fn name(self) -> &'static str {
         match self {
             Vendor::DropboxSign => "dropbox-sign",
             Vendor::ESignAnyWhere => "esignanywhere",
+            Vendor::OneSpan => "onespan",
+            Vendor::Scrive => "scrive",
+            Vendor::ScriveFlow => "scrive-flow",
+        }
+    }
+
+    /// The name of the platform in an account of the product: Scrive's two worlds are one platform.
+    pub fn platform(self) -> &'static str {
+        match self {
+            Vendor::ScriveFlow => Vendor::Scrive.name(),
+            other => other.name(),
         }
     }
 }
@@ -99,10 +124,10 @@ impl FromStr for Vendor {
     type Err = UnknownName;
 
     fn from_str(text: &str) -> Result<Vendor, UnknownName> {
-        Vendor::ALL
-            .into_iter()
-            .find(|vendor| vendor.name() == text)
-            .ok_or_else(|| UnknownName { given: text.to_owned(), expected: "dropbox-sign or esignanywhere" })
+        Vendor::ALL.into_iter().find(|vendor| vendor.name() == text).ok_or_else(|| UnknownName {
+            given: text.to_owned(),
+            expected: "dropbox-sign, esignanywhere, onespan, scrive or scrive-flow",
+        })
     }
 }
 
@@ -117,7 +142,8 @@ pub struct UnknownName {
 }
 
 /// Called on a blocking thread when a client asks to remove an envelope, **before** it is removed. It gets the ledger's
-/// record of that envelope and returns how many of its artifacts it cannot find in the archive.
+/// record of that envelope and returns how many of its artifacts it cannot find in the archive. Where there is a trash that
+/// ends by itself (Scrive), it is called before that, too.
 pub type DisposalWitness = Arc<dyn Fn(&EnvelopeRecord) -> usize + Send + Sync>;
 
 /// How a world is to be.
@@ -136,6 +162,9 @@ pub struct SandboxConfig {
     /// Dropbox Sign forgets a callback URL after 10 consecutive failures. Off by default, so that a demo whose server is
     /// killed does not go silent; with it on, the rest of the callbacks count as withheld.
     pub clear_callback_url: bool,
+    /// Scrive extends the seal of a closed document that is still there so many days of the world after its end: the document
+    /// gets other bytes and is announced again.
+    pub extension_after_days: f64,
 }
 
 impl Default for SandboxConfig {
@@ -147,6 +176,7 @@ impl Default for SandboxConfig {
             time_scale: 1.0,
             disposal_witness: None,
             clear_callback_url: false,
+            extension_after_days: EXTENSION_AFTER_DAYS,
         }
     }
 }
@@ -159,6 +189,7 @@ impl fmt::Debug for SandboxConfig {
             .field("faults", &self.faults)
             .field("time_scale", &self.time_scale)
             .field("clear_callback_url", &self.clear_callback_url)
+            .field("extension_after_days", &self.extension_after_days)
             .finish_non_exhaustive()
     }
 }
@@ -170,11 +201,16 @@ pub struct AccountSpec {
     pub vendor: Vendor,
     /// The name by which the caller knows it; unique in a sandbox.
     pub id: String,
-    /// Dropbox Sign: the API key, which also keys the callbacks' HMAC. eSignAnyWhere: the `apiToken`.
+    /// Dropbox Sign: the API key, which also keys the callbacks' HMAC. eSignAnyWhere: the `apiToken`. OneSpan Sign: the API
+    /// key of the account's owner, who is `sender@example.com`. Scrive does not use it.
     pub api_key: String,
     /// Where callbacks go: the base URL `{public_url}/callbacks/{account}/{path_secret}`. For eSignAnyWhere the channel and
-    /// the placeholders are appended. Empty: no callbacks at all.
+    /// the placeholders are appended. Empty: no callbacks at all, unless a client registers a URL through the API.
     pub callback_url: String,
+    /// Further secrets of the account by their name. OneSpan Sign: `callback_key`, the key of `Authorization: Basic <key>` on
+    /// callbacks as it is (absent: no such header), and `client_id` and `client_secret` of its tokens. Scrive: `api_token`,
+    /// `api_secret`, `access_token` and `access_secret`.
+    pub secrets: BTreeMap<String, String>,
 }
 
 impl fmt::Debug for AccountSpec {

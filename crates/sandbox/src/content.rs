@@ -195,6 +195,8 @@ pub(crate) struct Artifact {
     pub(crate) kind: &'static str,
     /// Its id at the platform, where files have ids.
     pub(crate) file_id: String,
+    /// 1, or what number the file has among those that replaced each other.
+    pub(crate) version: u32,
     source: Source,
     prepared: OnceLock<Prepared>,
     served: AtomicU64,
@@ -202,7 +204,20 @@ pub(crate) struct Artifact {
 
 impl Artifact {
     pub(crate) fn new(name: String, kind: &'static str, file_id: String, source: Source) -> Artifact {
-        Artifact { name, kind, file_id, source, prepared: OnceLock::new(), served: AtomicU64::new(0) }
+        Artifact {
+            name,
+            kind,
+            file_id,
+            version: 1,
+            source,
+            prepared: OnceLock::new(),
+            served: AtomicU64::new(0),
+        }
+    }
+
+    /// The file as another version of an earlier one.
+    pub(crate) fn with_version(self, version: u32) -> Artifact {
+        Artifact { version, ..self }
     }
 
     /// Goes through the bytes once to digest them; costs time in proportion to the size the first time.

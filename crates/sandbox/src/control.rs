@@ -1,6 +1,7 @@
 //! What a person with `curl` needs: an explanation, the ledger, and the means to make things happen. Not part of any platform,
 //! never spoiled by faults, and not protected.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use http::{Method, StatusCode};
@@ -22,8 +23,11 @@ const ENVELOPES_MAX: usize = 100_000;
 struct NewAccount {
     platform: Vendor,
     id: String,
+    #[serde(default)]
     api_key: String,
     callback_url: String,
+    #[serde(default)]
+    secrets: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]
@@ -56,6 +60,7 @@ pub(crate) async fn handle(world: &Arc<World>, inbound: &Inbound, path: &[&str])
             Answer::page(StatusCode::OK, "text/plain; charset=utf-8", explanation(&world.origin))
         }
         (&Method::GET, ["ledger"]) => ledger(world).await,
+        (&Method::GET, ["mails"]) => Answer::ok(json!({ "mails": world.look(|s| s.mails.clone()) })),
         (&Method::GET, ["progress"]) => Answer::ok(json!(sandbox::progress(world))),
         (&Method::POST, ["control", "accounts"]) => match serde_json::from_slice(&inbound.body) {
             Ok(account) => open_account(world, account),
@@ -84,8 +89,8 @@ async fn ledger(world: &Arc<World>) -> Answer {
 }
 
 fn open_account(world: &World, account: NewAccount) -> Answer {
-    if account.id.is_empty() || account.api_key.is_empty() {
-        return refused("`id` and `api_key` must not be empty");
+    if account.id.is_empty() || (account.api_key.is_empty() && account.secrets.is_empty()) {
+        return refused("`id` and `api_key` (or `secrets`) must not be empty");
     }
     let id = account.id.clone();
     sandbox::open_account(
@@ -95,6 +100,7 @@ fn open_account(world: &World, account: NewAccount) -> Answer {
             id: account.id,
             api_key: account.api_key,
             callback_url: account.callback_url,
+            secrets: account.secrets,
         },
     );
     Answer::json(StatusCode::CREATED, json!({ "account": id }))
@@ -132,10 +138,14 @@ fn explanation(origin: &str) -> String {
          Platforms (use as base_url of an account)\n\
          \x20 dropbox-sign    {origin}/dropbox-sign/v3   (HTTP Basic: the API key, empty password)\n\
          \x20 esignanywhere   {origin}/esignanywhere     (header apiToken; API below /api/v6, /api/v5)\n\
+         \x20 onespan         {origin}/onespan           (Authorization: Basic, the API key as it is; API below /api)\n\
+         \x20 scrive          {origin}/scrive            (OAuth 1.0 PLAINTEXT; API below /api/v2, /flow)\n\
+         \x20 scrive-flow     {origin}/scrive            (the same, for accounts whose envelopes are flows)\n\
          \n\
          Look\n\
          \x20 GET  {origin}/ledger      what was promised, served, announced and lost\n\
          \x20 GET  {origin}/progress    counts\n\
+         \x20 GET  {origin}/mails       what onespan mailed to senders instead of sending callbacks again\n\
          \n\
          Act\n\
          \x20 curl {origin}/control/accounts -d '{{\"platform\":\"dropbox-sign\",\"id\":\"hr\",\"api_key\":\"KEY\",\

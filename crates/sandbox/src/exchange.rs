@@ -53,11 +53,8 @@ impl Inbound {
     }
 }
 
-fn decode(text: &str) -> String {
-    percent_decode_str(text).decode_utf8_lossy().into_owned()
-}
-
-fn parse_form(text: &str) -> Vec<(String, String)> {
+/// What a form or a query says.
+pub(crate) fn parse_form(text: &str) -> Vec<(String, String)> {
     text.split('&')
         .filter(|pair| !pair.is_empty())
         .map(|pair| {
@@ -65,6 +62,10 @@ fn parse_form(text: &str) -> Vec<(String, String)> {
             (decode(&key.replace('+', " ")), decode(&value.replace('+', " ")))
         })
         .collect()
+}
+
+fn decode(text: &str) -> String {
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
 /// An answer before it becomes bytes.

@@ -17,6 +17,8 @@ pub struct Ledger {
     pub callbacks: CallbackTally,
     /// How often each injected fault really happened.
     pub faults: BTreeMap<&'static str, u64>,
+    /// How often a client trashed, archived or deleted a template (OneSpan Sign): nobody should.
+    pub templates_touched: u64,
 }
 
 impl Ledger {
@@ -29,7 +31,7 @@ impl Ledger {
 /// What became of the callbacks. A callback is one fact for one URL; an attempt is one HTTP request.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct CallbackTally {
-    /// Callbacks that were attempted at least once.
+    /// Callbacks that were attempted at least once. One that takes the place of an attempted one counts as that one.
     pub sent: u64,
     /// Callbacks that were acknowledged.
     pub acknowledged: u64,
@@ -38,8 +40,10 @@ pub struct CallbackTally {
     /// Attempts answered with a wrong status or a wrong body.
     pub refused: u64,
     /// Callbacks never sent because an injected fault lost them, and those not sent or no longer tried because the callback
-    /// URL was cleared.
+    /// URL was cleared or (Scrive) the document was removed.
     pub withheld: u64,
+    /// Waiting callbacks whose place a newer one of the same document took (Scrive).
+    pub replaced: u64,
     /// Attempts without an answer: connection refused or broken, or no answer in time.
     pub unreachable: u64,
     /// Callbacks given up after the platform's last attempt.
@@ -85,10 +89,18 @@ pub struct EnvelopeRecord {
     pub withheld: bool,
     /// Whether it is a test request.
     pub test_mode: bool,
-    /// What can be downloaded of it now that it has ended; empty while in progress, when cancelled and when expired.
+    /// What can be downloaded of it now that it has ended; empty while in progress, when cancelled and when expired. Scrive:
+    /// of an extended document both the first sealed version and the extended one, each of which belongs in the archive.
     pub artifacts: Vec<ArtifactRecord>,
+    /// What can be downloaded besides but is not promised: an archive may have it or not. OneSpan Sign: the consent document
+    /// and the archives of all documents and of all attachments.
+    pub extras: Vec<ArtifactRecord>,
     /// When and by whom it was removed.
     pub deleted: Option<Deletion>,
+    /// Whether the platform is to replace its signed file after a while (Scrive: a closed document with a keyless seal).
+    pub extends: bool,
+    /// When that happened.
+    pub extended_at: Option<Timestamp>,
     /// How many API calls named this envelope.
     pub api_calls: u64,
 }
@@ -102,10 +114,26 @@ pub struct ArtifactRecord {
     pub sha256: String,
     /// Its size.
     pub bytes: u64,
-    /// `signed-pdf`, `zip`, `document`, `audit-trail`, `audit-trail-xml`, `attachment` or `legal`.
+    /// `signed-pdf`, `zip`, `document`, `audit-trail`, `audit-trail-xml`, `attachment`, `legal` or `evidence`; at
+    /// OneSpan Sign also `audit-trail-json`, `field-summary`, `consent`, `documents-zip` and `attachments-zip`.
     pub kind: &'static str,
     /// How often it was downloaded completely.
     pub served: u64,
+    /// 1; 2 for what replaced the first version (Scrive: the extended document).
+    pub version: u32,
+}
+
+/// An e-mail that a platform sent because a callback failed (OneSpan Sign, which never sends the callback again).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Mail {
+    /// The envelope's sender.
+    pub to: String,
+    /// The subject line.
+    pub subject: String,
+    /// Why the callback failed.
+    pub reason: String,
+    /// The body of the callback as it was sent: whoever posts it again repairs the loss.
+    pub payload: String,
 }
 
 /// The removal of an envelope.
@@ -120,6 +148,9 @@ pub struct Deletion {
     /// Whether the API showed it as completed at that moment. Dropbox Sign also lets a declined one be removed: then this is
     /// false and `outcome` says why.
     pub was_complete: bool,
+    /// Whether the client removed what the platform still had to extend (Scrive): its seal can now never be verified without
+    /// the platform.
+    pub before_extension: bool,
 }
 
 /// Who removed an envelope.

@@ -2,7 +2,7 @@
 //!
 //! Whoever archives signed documents has to cope with what platforms really do: callbacks that come late, twice, too early
 //! or never, files that are not ready yet, answers that break off, envelopes that are gone. This crate is such a world over
-//! real HTTP: both platforms' APIs, the lives of envelopes, callbacks with each platform's own schedule of retries, and
+//! real HTTP: the platforms' APIs, the lives of envelopes, callbacks with each platform's own schedule of retries, and
 //! faults on purpose, all decided by a seed and running on a scaled clock. It keeps its own ledger of what it promised,
 //! served and lost, so that a rehearsal can be judged by somebody other than the product.
 //!
@@ -21,9 +21,11 @@ mod exchange;
 mod faults;
 mod ledger;
 mod life;
+mod onespan;
 mod rng;
 mod sandbox;
 mod script;
+mod scrive;
 mod sender;
 mod server;
 mod world;
@@ -32,9 +34,9 @@ pub use config::{
     AccountSpec, DisposalWitness, FaultProfile, SandboxConfig, SandboxError, UnknownName, Vendor,
 };
 pub use ledger::{
-    ArtifactRecord, CallbackTally, DeletedBy, Deletion, EnvelopeRecord, Ledger, Outcome, Progress,
+    ArtifactRecord, CallbackTally, DeletedBy, Deletion, EnvelopeRecord, Ledger, Mail, Outcome, Progress,
 };
 pub use sandbox::Sandbox;
 pub use script::{
-    ApiVersion, AuditTrail, DOCUMENT_BYTES_MAX, EnvelopeScript, FileScript, SignerScript, batch,
+    ApiVersion, AuditTrail, DOCUMENT_BYTES_MAX, EnvelopeScript, FileScript, SignerScript, Trouble, batch,
 };

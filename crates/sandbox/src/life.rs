@@ -5,15 +5,18 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
 
 use crate::config::Vendor;
 use crate::content::Artifact;
 use crate::ledger::{DeletedBy, Outcome};
+use crate::onespan::PackageState;
 use crate::rng::Rng;
-use crate::script::{ApiVersion, EnvelopeScript};
+use crate::script::{ApiVersion, EnvelopeScript, Trouble};
+use crate::scrive::{self, Papers};
 use crate::sender::{self, Outgoing};
-use crate::world::{Envelope, HistoryEvent, Signer, SignerState, State, World};
-use crate::{dropbox_sign, esignanywhere};
+use crate::world::{Account, Envelope, HistoryEvent, Signer, SignerState, State, World};
+use crate::{dropbox_sign, esignanywhere, onespan};
 
 /// A status that waits for an acknowledgement of a callback that is never sent changes after this long.
 const SETTLE_UNANNOUNCED_MINUTES: f64 = 30.0;
@@ -30,6 +33,10 @@ const CANCEL_MINUTES: f64 = 1.0;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Step {
     Created,
+    /// OneSpan Sign: something gets in the way of a signer, until they act.
+    Trouble(usize),
+    /// OneSpan Sign: a package that was taken back is sent again.
+    Activated,
     Viewed(usize),
     Signed(usize),
     /// Dropbox Sign has an interim version of the document.
@@ -40,6 +47,10 @@ pub(crate) enum Step {
     Settle,
     /// The API has caught up with an end that was announced early.
     Shown,
+    /// Scrive has put its seal on the closed documents.
+    Sealed,
+    /// Scrive has made the seal verifiable without Scrive.
+    Extended,
 }
 
 /// What a step leads to.
@@ -66,6 +77,9 @@ fn plan(script: &EnvelopeScript, seed: u64) -> Vec<(f64, Step)> {
         let start = slot * signer as f64;
         if signer > signing {
             break;
+        }
+        if script.signers[signer].trouble.is_some() {
+            steps.push((start + slot * 0.05, Step::Trouble(signer)));
         }
         steps.push((start + slot * rng.between_f64(0.1, 0.6), Step::Viewed(signer)));
         if signer < signing {
@@ -128,17 +142,24 @@ fn create(world: &Arc<World>, account_id: &str, index: u64, script: EnvelopeScri
     let mut rng = Rng::keyed(seed, "ids");
     let id = match vendor {
         Vendor::DropboxSign => rng.hex(40),
-        Vendor::ESignAnyWhere => rng.guid(),
+        Vendor::Scrive => scrive::number(&mut rng),
+        Vendor::OneSpan => onespan::package_id(&mut rng),
+        Vendor::ESignAnyWhere | Vendor::ScriveFlow => rng.guid(),
     };
     let signers = script
         .signers
         .iter()
         .map(|signer| Signer {
-            id: if vendor == Vendor::DropboxSign { rng.hex(32) } else { rng.guid() },
+            id: match vendor {
+                Vendor::DropboxSign => rng.hex(32),
+                Vendor::Scrive | Vendor::ScriveFlow => scrive::number(&mut rng),
+                Vendor::ESignAnyWhere | Vendor::OneSpan => rng.guid(),
+            },
             name: signer.name.clone(),
             email: signer.email.clone(),
             state: SignerState::Waiting,
             viewed_at: None,
+            trouble: None,
         })
         .collect();
     let lag = world.pace.minutes(rng.between_f64(INDEX_LAG_MINUTES.0, INDEX_LAG_MINUTES.1));
@@ -154,7 +175,7 @@ fn create(world: &Arc<World>, account_id: &str, index: u64, script: EnvelopeScri
         outcome: Outcome::InProgress,
         ended_at: None,
         end_visible_from: Instant::now(),
-        settled: vendor == Vendor::DropboxSign,
+        settled: vendor != Vendor::ESignAnyWhere,
         files_ready: false,
         cancel_queued: false,
         artifacts: Vec::new(),
@@ -164,8 +185,14 @@ fn create(world: &Arc<World>, account_id: &str, index: u64, script: EnvelopeScri
         api_calls: 0,
         history: Vec::new(),
         final_attempts: 0,
+        package: PackageState::new(Timestamp::now()),
+        extras: Vec::new(),
+        gone: CancellationToken::new(),
+        scrive: Papers::default(),
     };
+    let documents = scrive::flow_documents(&envelope);
     world.change(|s| {
+        s.by_file.extend(documents.into_iter().map(|document| (document, id.clone())));
         s.by_id.insert(id.clone(), s.envelopes.len());
         s.envelopes.push(envelope);
     });
@@ -175,6 +202,10 @@ fn create(world: &Arc<World>, account_id: &str, index: u64, script: EnvelopeScri
 
 /// Takes one step and everything it leads to.
 pub(crate) fn act(world: &Arc<World>, id: &str, step: Step) {
+    let goes_on = matches!(step, Step::Viewed(_) | Step::Signed(_) | Step::End(_));
+    if goes_on && world.look(|s| s.envelope(id).is_some_and(|envelope| !envelope.package.active)) {
+        act(world, id, Step::Activated);
+    }
     let effects = world.change(|s| apply(world, s, id, step));
     for artifact in effects.digest {
         // Digesting ahead keeps the first download and the ledger quick; both would do it themselves.
@@ -188,11 +219,16 @@ pub(crate) fn act(world: &Arc<World>, id: &str, step: Step) {
     }
 }
 
-/// Takes a step after a while; the world's jobs include it.
+/// Takes a step after a while, if the envelope is still there; the world's jobs include it.
 pub(crate) fn act_later(world: &Arc<World>, id: &str, minutes: f64, step: Step) {
+    let Some(gone) = world.look(|s| s.envelope(id).map(|envelope| envelope.gone.clone())) else { return };
     let (shared, id) = (Arc::clone(world), id.to_owned());
     world.spawn_job(async move {
-        if shared.pause(shared.pace.minutes(minutes)).await {
+        let in_time = tokio::select! {
+            in_time = shared.pause(shared.pace.minutes(minutes)) => in_time,
+            () = gone.cancelled() => false,
+        };
+        if in_time {
             act(&shared, &id, step);
         }
     });
@@ -229,7 +265,8 @@ fn apply(world: &World, state: &mut State, id: &str, step: Step) -> Effects {
     let mut effects = Effects::default();
     let Some(envelope) = state.envelope_mut(id) else { return effects };
     // Steps after the end are those that the end itself leads to.
-    let after_end = matches!(step, Step::FilesReady | Step::Settle | Step::Shown);
+    let after_end =
+        matches!(step, Step::FilesReady | Step::Settle | Step::Shown | Step::Sealed | Step::Extended);
     if envelope.deleted.is_some() || (envelope.outcome != Outcome::InProgress) != after_end {
         return effects;
     }
@@ -251,6 +288,7 @@ fn apply(world: &World, state: &mut State, id: &str, step: Step) -> Effects {
         if outcome == Outcome::Completed && state.envelope(id).is_some_and(|e| e.script.deleted_by_other) {
             state.count_fault("deleted-by-other");
             state.delete(id, DeletedBy::Other, 0);
+            effects.outgoing.extend(told(world, state, id, onespan::removed_by_other));
         }
     }
     effects
@@ -262,12 +300,16 @@ fn transition(world: &World, envelope: &mut Envelope, step: Step, effects: &mut 
     match step {
         Step::Created => note(envelope, "EnvelopeSent", now, None),
         Step::InterimFiles | Step::Shown => {}
+        Step::Trouble(index) if !onespan::trouble(envelope, index) => return false,
+        Step::Trouble(_) => {}
+        Step::Activated => envelope.package.active = true,
         Step::Viewed(index) => {
             let Some(signer) = envelope.signers.get_mut(index) else { return false };
             if signer.viewed_at.is_some() || signer.state != SignerState::Waiting {
                 return false;
             }
             signer.viewed_at = Some(now);
+            signer.trouble = None;
             note(envelope, "WorkstepOpened", now, Some(index));
         }
         Step::Signed(index) => {
@@ -276,6 +318,7 @@ fn transition(world: &World, envelope: &mut Envelope, step: Step, effects: &mut 
                 return false;
             }
             signer.state = SignerState::Signed(now);
+            signer.trouble = None;
             note(envelope, "WorkstepFinished", now, Some(index));
         }
         Step::End(outcome) => end(world, envelope, outcome, effects),
@@ -286,7 +329,19 @@ fn transition(world: &World, envelope: &mut Envelope, step: Step, effects: &mut 
             envelope.files_ready = true;
         }
         Step::Settle => envelope.settled = true,
+        Step::Sealed => {
+            envelope.scrive.sealed = true;
+            note(envelope, "DocumentSealed", now, None);
+            effects.later.extend(scrive::after_seal(world, envelope));
+        }
+        Step::Extended => {
+            let Some(extended) = scrive::extend(envelope, now) else { return false };
+            effects.digest.push(extended);
+            note(envelope, "DocumentExtended", now, None);
+        }
     }
+    envelope.scrive.advance(step, now);
+    envelope.package.updated = now;
     true
 }
 
@@ -328,7 +383,14 @@ fn end(world: &World, envelope: &mut Envelope, outcome: Outcome, effects: &mut E
     envelope.artifacts = match envelope.vendor {
         Vendor::DropboxSign => dropbox_sign::artifacts(envelope),
         Vendor::ESignAnyWhere => esignanywhere::artifacts(envelope),
+        Vendor::OneSpan => onespan::artifacts(envelope),
+        Vendor::Scrive | Vendor::ScriveFlow => scrive::artifacts(envelope),
     };
+    if envelope.vendor == Vendor::OneSpan {
+        envelope.package.trashed |= outcome == Outcome::Cancelled;
+        envelope.extras = onespan::extras(envelope);
+    }
+    effects.later.extend(scrive::after_end(world, envelope));
     effects.digest = envelope.artifacts.clone();
 }
 
@@ -346,12 +408,30 @@ fn announce(
         if account.spec.callback_url.is_empty() {
             return Vec::new();
         }
-        let all = match envelope.vendor {
-            Vendor::DropboxSign => dropbox_sign::callbacks(world, account, envelope, step),
-            Vendor::ESignAnyWhere => esignanywhere::callbacks(account, envelope, step),
-        };
-        (all, account.callback_url.is_none())
+        (callbacks(world, account, envelope, step), account.callback_url.is_none())
     };
+    sift(world, state, id, all, silenced, later)
+}
+
+/// What a platform sends at a step.
+fn callbacks(world: &World, account: &Account, envelope: &Envelope, step: Step) -> Vec<Outgoing> {
+    match envelope.vendor {
+        Vendor::DropboxSign => dropbox_sign::callbacks(world, account, envelope, step),
+        Vendor::ESignAnyWhere => esignanywhere::callbacks(account, envelope, step),
+        Vendor::OneSpan => onespan::callbacks(world, account, envelope, step),
+        Vendor::Scrive | Vendor::ScriveFlow => scrive::callbacks(world, account, envelope, step),
+    }
+}
+
+/// Takes away what is lost on purpose.
+fn sift(
+    world: &World,
+    state: &mut State,
+    id: &str,
+    all: Vec<Outgoing>,
+    silenced: bool,
+    later: &mut Vec<(f64, Step)>,
+) -> Vec<Outgoing> {
     let scripted = state.envelope(id).is_some_and(|envelope| envelope.script.withhold_final);
     let mut sent = Vec::new();
     for outgoing in all {
@@ -375,6 +455,49 @@ fn announce(
     sent
 }
 
+/// Tells what happened outside of an envelope's steps.
+pub(crate) fn tell(
+    world: &Arc<World>,
+    id: &str,
+    what: impl FnOnce(&World, &Account, &Envelope) -> Vec<Outgoing>,
+) {
+    let outgoing = world.change(|s| told(world, s, id, what));
+    sender::dispatch(world, outgoing);
+}
+
+fn told(
+    world: &World,
+    state: &mut State,
+    id: &str,
+    what: impl FnOnce(&World, &Account, &Envelope) -> Vec<Outgoing>,
+) -> Vec<Outgoing> {
+    let found = state.envelope(id).and_then(|envelope| {
+        let account = state.accounts.get(&envelope.account_id)?;
+        account.callback_url.is_some().then(|| what(world, account, envelope))
+    });
+    sift(world, state, id, found.unwrap_or_default(), false, &mut Vec::new())
+}
+
+/// Something gets in the way of the first signer who has not signed.
+pub(crate) fn trouble(world: &Arc<World>, id: &str, trouble: Trouble) {
+    let signer = world.change(|s| {
+        let envelope = s.envelope_mut(id)?;
+        let next = envelope.signers.iter().position(|signer| signer.state == SignerState::Waiting)?;
+        envelope.script.signers[next].trouble = Some(trouble);
+        Some(next)
+    });
+    if let Some(signer) = signer {
+        act(world, id, Step::Trouble(signer));
+    }
+}
+
+/// Somebody else removes the envelope.
+pub(crate) fn delete_as_other(world: &Arc<World>, id: &str) {
+    if world.change(|s| s.delete(id, DeletedBy::Other, 0)) {
+        tell(world, id, onespan::removed_by_other);
+    }
+}
+
 /// An expired envelope is open again; `false` if it has not expired. What follows is done by hand.
 pub(crate) fn restart(world: &World, id: &str) -> bool {
     world.change(|s| {
@@ -393,11 +516,9 @@ pub(crate) fn announce_again(world: &Arc<World>, id: &str) {
     let callbacks = world.look(|s| {
         let envelope = s.envelope(id).filter(|envelope| envelope.outcome != Outcome::InProgress)?;
         let account = s.accounts.get(&envelope.account_id).filter(|a| a.callback_url.is_some())?;
-        let step = Step::End(envelope.outcome);
-        Some(match envelope.vendor {
-            Vendor::DropboxSign => dropbox_sign::callbacks(world, account, envelope, step),
-            Vendor::ESignAnyWhere => esignanywhere::callbacks(account, envelope, step),
-        })
+        // OneSpan Sign has no such means.
+        (envelope.vendor != Vendor::OneSpan)
+            .then(|| callbacks(world, account, envelope, Step::End(envelope.outcome)))
     });
     let mut callbacks = callbacks.unwrap_or_default();
     callbacks.retain(|callback| callback.is_final);

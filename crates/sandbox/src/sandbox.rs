@@ -13,9 +13,10 @@ use crate::clock::Pace;
 use crate::config::{AccountSpec, SandboxConfig, SandboxError, Vendor};
 use crate::dropbox_sign;
 use crate::faults::FaultPlan;
-use crate::ledger::{CallbackTally, DeletedBy, Ledger, Outcome, Progress};
+use crate::ledger::{CallbackTally, DeletedBy, Ledger, Mail, Outcome, Progress};
 use crate::life;
-use crate::script::{EnvelopeScript, batch};
+use crate::onespan;
+use crate::script::{EnvelopeScript, Trouble, batch};
 use crate::sender;
 use crate::server;
 use crate::world::{Account, Envelope, RecordDraft, State, World};
@@ -60,6 +61,7 @@ impl Sandbox {
             pace,
             origin: origin(addr),
             clear_callback_url: config.clear_callback_url,
+            extension_after_days: config.extension_after_days,
             witness: config.disposal_witness.clone(),
             http,
             stopping: CancellationToken::new(),
@@ -82,6 +84,8 @@ impl Sandbox {
         match vendor {
             Vendor::DropboxSign => format!("{}/dropbox-sign/v3", self.world.origin),
             Vendor::ESignAnyWhere => format!("{}/esignanywhere", self.world.origin),
+            Vendor::OneSpan => format!("{}/onespan", self.world.origin),
+            Vendor::Scrive | Vendor::ScriveFlow => format!("{}/scrive", self.world.origin),
         }
     }
 
@@ -131,12 +135,26 @@ impl Sandbox {
         life::sign_next(&self.world, id);
     }
 
+    /// Something gets in the way of the next signer (OneSpan Sign); it is settled by the time they act.
+    pub fn trouble(&self, id: &str, trouble: Trouble) {
+        life::trouble(&self.world, id, trouble);
+    }
+
+    /// Creates a template (OneSpan Sign) and gives its id. It is no envelope: the ledger does not list it.
+    ///
+    /// # Panics
+    /// If the account was not opened.
+    pub fn create_template(&self, account_id: &str, name: &str) -> String {
+        onespan::create_template(&self.world, account_id, name)
+            .unwrap_or_else(|| panic!("the account `{account_id}` was not opened in the sandbox"))
+    }
+
     /// The next signer declines.
     pub fn decline(&self, id: &str) {
         life::finish(&self.world, id, Outcome::Declined);
     }
 
-    /// The sender cancels.
+    /// The sender cancels. OneSpan Sign has no such thing: there the sender moves the sent package to the trash.
     pub fn cancel(&self, id: &str) {
         life::finish(&self.world, id, Outcome::Cancelled);
     }
@@ -146,12 +164,13 @@ impl Sandbox {
         life::finish(&self.world, id, Outcome::Expired);
     }
 
-    /// Somebody else removes the envelope: a user, a retention job. Nothing announces it.
+    /// Somebody else removes the envelope: a user, a retention job. Only OneSpan Sign announces it.
     pub fn delete_as_other(&self, id: &str) {
-        self.world.change(|s| s.delete(id, DeletedBy::Other, 0));
+        life::delete_as_other(&self.world, id);
     }
 
-    /// Sends the callbacks of an envelope's end once more, as a person can do at eSignAnyWhere.
+    /// Sends the callbacks of an envelope's end once more, as a person can do at eSignAnyWhere. Nothing at OneSpan Sign,
+    /// which only mails what it could not deliver.
     pub fn announce_again(&self, id: &str) {
         life::announce_again(&self.world, id);
     }
@@ -169,6 +188,11 @@ impl Sandbox {
         sender::dispatch(&self.world, callback.into_iter().collect());
     }
 
+    /// The e-mails sent so far because a callback failed, in the order of failure (OneSpan Sign).
+    pub fn mails(&self) -> Vec<Mail> {
+        self.world.look(|s| s.mails.clone())
+    }
+
     /// Where the world stands.
     pub fn progress(&self) -> Progress {
         progress(&self.world)
@@ -179,8 +203,8 @@ impl Sandbox {
         self.world.look(|s| s.pending_callbacks)
     }
 
-    /// Resolves when every life that unfolds by itself has ended, nothing that follows from it is under way, and no callback
-    /// is pending. Envelopes on hold are not waited for.
+    /// Resolves when every life that unfolds by itself has ended, nothing that follows from it is under way or still to come
+    /// (as the extension of a seal), and no callback is pending. Envelopes on hold are not waited for.
     pub async fn lives_ended(&self) {
         let mut changed = self.world.changed.subscribe();
         loop {
@@ -235,6 +259,9 @@ impl State {
             pending_callbacks: 0,
             planned: 0,
             downloads: 0,
+            templates: Vec::new(),
+            templates_touched: 0,
+            mails: Vec::new(),
         }
     }
 }
@@ -275,6 +302,9 @@ pub(crate) fn send_envelopes(world: &Arc<World>, account_id: &str, count: usize)
         let life = life::live(Arc::clone(world), account_id.to_owned(), index, script);
         world.spawn_job(life);
     }
+    if vendor == Vendor::OneSpan {
+        onespan::create_template(world, account_id, "Standard contract");
+    }
     true
 }
 
@@ -297,9 +327,10 @@ pub(crate) fn progress(world: &World) -> Progress {
 
 /// Blocking work if artifacts were not digested yet.
 pub(crate) fn ledger(world: &World) -> Ledger {
-    let (drafts, callbacks, faults) = world.look(|s| {
+    let (drafts, callbacks, faults, templates_touched) = world.look(|s| {
         let drafts: Vec<RecordDraft> = s.envelopes.iter().map(Envelope::record).collect();
-        (drafts, s.tally, s.faults.clone())
+        (drafts, s.tally, s.faults.clone(), s.templates_touched)
     });
-    Ledger { envelopes: drafts.into_iter().map(RecordDraft::finish).collect(), callbacks, faults }
+    let envelopes = drafts.into_iter().map(RecordDraft::finish).collect();
+    Ledger { envelopes, callbacks, faults, templates_touched }
 }

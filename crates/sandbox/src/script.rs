@@ -3,6 +3,7 @@
 
 use crate::config::{FaultProfile, Vendor};
 use crate::ledger::Outcome;
+use crate::onespan;
 use crate::rng::Rng;
 
 /// The largest document; the platforms' own limits are in this region.
@@ -22,11 +23,12 @@ pub struct EnvelopeScript {
     pub hold: bool,
     /// Who acts, in this order; never empty.
     pub signers: Vec<SignerScript>,
-    /// What is signed; never empty.
+    /// What is signed; never empty. Scrive: the first is the main file, the others are attachments of the author.
     pub documents: Vec<FileScript>,
-    /// What signers add.
+    /// What signers add; not used by Scrive Flow.
     pub attachments: Vec<FileScript>,
-    /// eSignAnyWhere: the free text as it is. Dropbox Sign: an object if this is JSON, else `{"reference": text}`.
+    /// eSignAnyWhere: the free text as it is. Dropbox Sign: an object if this is JSON, else `{"reference": text}`. Scrive: tags,
+    /// made of the same object.
     pub metadata: String,
     /// Who sent it.
     pub sender: String,
@@ -56,6 +58,14 @@ pub struct EnvelopeScript {
     pub deleted_by_other: bool,
     /// Callbacks arrive twice, for the account and for the app (Dropbox Sign).
     pub both_scopes: bool,
+    /// Completed by the last signature; else the sender does it afterwards (OneSpan Sign).
+    pub autocomplete: bool,
+    /// Who declines opts out instead (OneSpan Sign; older versions only).
+    pub opts_out: bool,
+    /// Signed with a qualified signature: the evidence is a file of its own, and the seal is never extended (Scrive).
+    pub qualified: bool,
+    /// What [`Outcome::Cancelled`] says is that it failed for good (Scrive Flow).
+    pub fails: bool,
 }
 
 impl Default for EnvelopeScript {
@@ -82,6 +92,10 @@ impl Default for EnvelopeScript {
             early_final: false,
             deleted_by_other: false,
             both_scopes: false,
+            autocomplete: true,
+            opts_out: false,
+            qualified: false,
+            fails: false,
         }
     }
 }
@@ -93,13 +107,36 @@ pub struct SignerScript {
     pub name: String,
     /// The e-mail address.
     pub email: String,
+    /// What gets in the way before this signer acts, and is settled before they do (OneSpan Sign).
+    pub trouble: Option<Trouble>,
 }
 
 impl SignerScript {
     /// A signer.
     pub fn new(name: impl Into<String>, email: impl Into<String>) -> SignerScript {
-        SignerScript { name: name.into(), email: email.into() }
+        SignerScript { name: name.into(), email: email.into(), trouble: None }
     }
+}
+
+/// What can get in the way of signing (OneSpan Sign). All of it is announced, and none of it ends the envelope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// The invitation bounces; the signer comes nevertheless.
+    EmailBounce,
+    /// The signer is locked out after wrong answers, until somebody unlocks them.
+    Locked,
+    /// The signer fails to prove who they are, and succeeds later.
+    KbaFailure,
+    /// The signer hands over to somebody else.
+    Reassigned,
+    /// The sender takes the envelope back to change it, and sends it again.
+    Withdrawn,
+}
+
+impl Trouble {
+    /// Every trouble there is.
+    pub const ALL: [Trouble; 5] =
+        [Trouble::EmailBounce, Trouble::Locked, Trouble::KbaFailure, Trouble::Reassigned, Trouble::Withdrawn];
 }
 
 /// A file of a script: a PDF of the given size.
@@ -196,7 +233,7 @@ fn one(
         .collect();
     let spread = CREATION_SPREAD_MINUTES / count.max(1) as f64;
     let esaw = vendor == Vendor::ESignAnyWhere;
-    EnvelopeScript {
+    let mut script = EnvelopeScript {
         name: format!("{title} {number}"),
         outcome,
         hold: false,
@@ -204,7 +241,7 @@ fn one(
         documents,
         attachments,
         metadata: metadata(&mut rng, vendor, number),
-        sender: format!("{}@example.com", rng.pick(&["anna.sender", "ben.sender", "chris.sender"])),
+        sender: (*rng.pick(senders(vendor))).to_owned(),
         api_version: if esaw && rng.chance(0.12) { ApiVersion::V5 } else { ApiVersion::V6 },
         test_mode: false,
         legal_documents: usize::from(esaw && rng.chance(0.15)),
@@ -221,8 +258,34 @@ fn one(
         withhold_final: false,
         early_final: false,
         deleted_by_other: false,
-        both_scopes: !esaw && rng.chance(0.15),
+        both_scopes: vendor == Vendor::DropboxSign && rng.chance(0.15),
+        qualified: vendor == Vendor::Scrive && rng.chance(0.15),
+        fails: vendor == Vendor::ScriveFlow && rng.chance(0.4),
+        autocomplete: true,
+        opts_out: false,
+    };
+    if vendor == Vendor::OneSpan {
+        complicate(&mut rng, &mut script);
     }
+    script
+}
+
+/// Who sends from an account of a batch.
+fn senders(vendor: Vendor) -> &'static [&'static str] {
+    if vendor == Vendor::OneSpan {
+        &onespan::SENDERS
+    } else {
+        &["anna.sender@example.com", "ben.sender@example.com", "chris.sender@example.com"]
+    }
+}
+
+/// Gives some lives what only OneSpan Sign announces.
+fn complicate(rng: &mut Rng, script: &mut EnvelopeScript) {
+    for signer in &mut script.signers {
+        signer.trouble = rng.chance(0.2).then(|| *rng.pick(&Trouble::ALL));
+    }
+    script.autocomplete = !rng.chance(0.15);
+    script.opts_out = rng.chance(0.25);
 }
 
 fn signer(rng: &mut Rng) -> SignerScript {
@@ -242,7 +305,7 @@ fn document_bytes(rng: &mut Rng) -> u64 {
 
 fn metadata(rng: &mut Rng, vendor: Vendor, number: u64) -> String {
     let json = format!(r#"{{"case":"{number}","unit":{{"id":{}}},"amount":12.5}}"#, rng.between(1, 9));
-    if vendor == Vendor::DropboxSign {
+    if vendor != Vendor::ESignAnyWhere {
         return if rng.chance(0.3) { String::new() } else { json };
     }
     match rng.below(10) {

@@ -1,4 +1,4 @@
-//! The HTTP side: one listener for both platforms, the ledger and the controls. It speaks to connections directly, because a
+//! The HTTP side: one listener for all platforms, the ledger and the controls. It speaks to connections directly, because a
 //! world with faults must be able to break off an answer, or to give none at all.
 
 use std::convert::Infallible;
@@ -19,7 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::exchange::{Answer, AnswerBody, FileAnswer, Inbound};
 use crate::faults::Fault;
 use crate::world::World;
-use crate::{control, dropbox_sign, esignanywhere};
+use crate::{control, dropbox_sign, esignanywhere, onespan, scrive};
 
 /// No request to the sandbox needs more.
 const REQUEST_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -95,6 +95,8 @@ async fn exchange(world: &Arc<World>, request: Request<Incoming>) -> Option<Resp
         ["esignanywhere", api, version, rest @ ..] if api.eq_ignore_ascii_case("api") => {
             esignanywhere::handle(world, &inbound, version, rest).await?
         }
+        ["onespan", rest @ ..] => onespan::handle(world, &inbound, rest).await?,
+        ["scrive", rest @ ..] => scrive::handle(world, &inbound, rest).await?,
         _ => control::handle(world, &inbound, &path).await,
     };
     Some(render(world, answer).await)

@@ -1,7 +1,7 @@
 //! The state of the world, behind one lock that is never held across a wait, and the means that everything in it shares:
 //! the pace, the callback client, the tasks. What happens to an envelope is decided in `life`, what goes out in `sender`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,8 +16,10 @@ use crate::clock::Pace;
 use crate::config::{AccountSpec, DisposalWitness, Vendor};
 use crate::content::Artifact;
 use crate::faults::FaultPlan;
-use crate::ledger::{ArtifactRecord, CallbackTally, DeletedBy, Deletion, EnvelopeRecord, Outcome};
-use crate::script::EnvelopeScript;
+use crate::ledger::{ArtifactRecord, CallbackTally, DeletedBy, Deletion, EnvelopeRecord, Mail, Outcome};
+use crate::onespan::{self, PackageState, Template, Token};
+use crate::script::{EnvelopeScript, Trouble};
+use crate::scrive::{self, Papers};
 
 /// Everything that the parts of the sandbox share.
 pub(crate) struct World {
@@ -27,6 +29,7 @@ pub(crate) struct World {
     /// `http://address:port`
     pub(crate) origin: String,
     pub(crate) clear_callback_url: bool,
+    pub(crate) extension_after_days: f64,
     pub(crate) witness: Option<DisposalWitness>,
     pub(crate) http: reqwest::Client,
     pub(crate) stopping: CancellationToken,
@@ -41,7 +44,7 @@ pub(crate) struct State {
     pub(crate) accounts: BTreeMap<String, Account>,
     pub(crate) envelopes: Vec<Envelope>,
     pub(crate) by_id: HashMap<String, usize>,
-    /// From a file's id to its envelope's id.
+    /// From the id of a file, or of a document in a Scrive flow, to its envelope's id.
     pub(crate) by_file: HashMap<String, String>,
     pub(crate) tally: CallbackTally,
     pub(crate) faults: BTreeMap<&'static str, u64>,
@@ -51,6 +54,11 @@ pub(crate) struct State {
     pub(crate) pending_callbacks: usize,
     pub(crate) planned: u64,
     pub(crate) downloads: u64,
+    /// OneSpan Sign's templates: packages that nobody signs.
+    pub(crate) templates: Vec<Template>,
+    pub(crate) templates_touched: u64,
+    /// E-mails sent because a callback failed.
+    pub(crate) mails: Vec<Mail>,
 }
 
 /// An account and how its callbacks and its rate limit stand.
@@ -62,6 +70,11 @@ pub(crate) struct Account {
     pub(crate) consecutive_failures: u32,
     pub(crate) general: RateWindow,
     pub(crate) files: RateWindow,
+    /// OneSpan Sign: the names of the events that are sent.
+    pub(crate) events: BTreeSet<String>,
+    /// OneSpan Sign: access tokens given out.
+    pub(crate) tokens: Vec<Token>,
+    pub(crate) tokens_given: u64,
 }
 
 /// Calls counted in the current minute of the world.
@@ -101,6 +114,9 @@ impl Account {
             consecutive_failures: 0,
             general: RateWindow::new(),
             files: RateWindow::new(),
+            events: onespan::EVENTS.iter().map(|&name| name.to_owned()).collect(),
+            tokens: Vec::new(),
+            tokens_given: 0,
         }
     }
 }
@@ -121,6 +137,8 @@ pub(crate) struct Signer {
     pub(crate) email: String,
     pub(crate) state: SignerState,
     pub(crate) viewed_at: Option<Timestamp>,
+    /// OneSpan Sign: what is in the way now.
+    pub(crate) trouble: Option<Trouble>,
 }
 
 /// One line of an eSignAnyWhere history.
@@ -159,6 +177,14 @@ pub(crate) struct Envelope {
     pub(crate) history: Vec<HistoryEvent>,
     /// Attempts made at the envelope callback.
     pub(crate) final_attempts: u32,
+    /// OneSpan Sign: how the package stands besides its outcome.
+    pub(crate) package: PackageState,
+    /// What is served after the end without being promised.
+    pub(crate) extras: Vec<Arc<Artifact>>,
+    /// Cancelled when it is removed: what was to happen to it later happens no more.
+    pub(crate) gone: CancellationToken,
+    /// Scrive: what its document has beyond the others' envelopes.
+    pub(crate) scrive: Papers,
 }
 
 impl Envelope {
@@ -185,10 +211,13 @@ impl Envelope {
             withheld: self.withheld,
             test_mode: self.script.test_mode,
             artifacts: Vec::new(),
+            extras: Vec::new(),
             deleted: self.deleted.clone(),
+            extends: scrive::extends(self),
+            extended_at: self.scrive.extended_at,
             api_calls: self.api_calls,
         };
-        RecordDraft { record, artifacts: self.artifacts.clone() }
+        RecordDraft { record, artifacts: self.artifacts.clone(), extras: self.extras.clone() }
     }
 }
 
@@ -196,26 +225,26 @@ impl Envelope {
 pub(crate) struct RecordDraft {
     record: EnvelopeRecord,
     artifacts: Vec<Arc<Artifact>>,
+    extras: Vec<Arc<Artifact>>,
 }
 
 impl RecordDraft {
     /// Blocking work for large artifacts that were not digested before.
     pub(crate) fn finish(self) -> EnvelopeRecord {
-        let artifacts = self
-            .artifacts
-            .iter()
-            .map(|artifact| {
-                let prepared = artifact.prepared();
-                ArtifactRecord {
-                    name: artifact.name.clone(),
-                    sha256: prepared.sha256.clone(),
-                    bytes: prepared.bytes,
-                    kind: artifact.kind,
-                    served: artifact.served(),
-                }
-            })
-            .collect();
-        EnvelopeRecord { artifacts, ..self.record }
+        let records = |artifacts: &[Arc<Artifact>]| artifacts.iter().map(|a| artifact_record(a)).collect();
+        EnvelopeRecord { artifacts: records(&self.artifacts), extras: records(&self.extras), ..self.record }
+    }
+}
+
+fn artifact_record(artifact: &Artifact) -> ArtifactRecord {
+    let prepared = artifact.prepared();
+    ArtifactRecord {
+        name: artifact.name.clone(),
+        sha256: prepared.sha256.clone(),
+        bytes: prepared.bytes,
+        kind: artifact.kind,
+        served: artifact.served(),
+        version: artifact.version,
     }
 }
 
@@ -260,7 +289,10 @@ impl State {
             DeletedBy::Other => envelope.outcome,
         };
         let was_complete = outcome == Outcome::Completed;
-        envelope.deleted = Some(Deletion { at: Timestamp::now(), by, missing_at_disposal, was_complete });
+        let before_extension = by == DeletedBy::Client && scrive::awaits_extension(envelope);
+        envelope.deleted =
+            Some(Deletion { at: Timestamp::now(), by, missing_at_disposal, was_complete, before_extension });
+        envelope.gone.cancel();
         true
     }
 }
@@ -298,21 +330,23 @@ impl World {
         );
     }
 
-    /// A client's removal: the witness looks first, on a blocking thread. `false` if there was nothing to remove.
+    /// A client's removal: the witness looks first. `false` if there was nothing to remove.
     pub(crate) async fn dispose(&self, id: &str) -> bool {
-        let Some(draft) = self.look(|s| s.envelope(id).filter(|e| e.deleted.is_none()).map(Envelope::record))
-        else {
-            return false;
-        };
+        let Some(missing) = self.missing_by_witness(id).await else { return false };
+        self.change(|s| s.delete(id, DeletedBy::Client, missing))
+    }
+
+    /// How many artifacts the witness misses, who looks on a blocking thread. `None` if the envelope is gone.
+    pub(crate) async fn missing_by_witness(&self, id: &str) -> Option<usize> {
+        let draft = self.look(|s| s.envelope(id).filter(|e| e.deleted.is_none()).map(Envelope::record))?;
         let witness = self.witness.clone();
         let artifacts = draft.artifacts.len();
         let looked =
             tokio::task::spawn_blocking(move || witness.map_or(0, |witness| witness(&draft.finish())));
-        let missing = looked.await.unwrap_or_else(|error| {
+        Some(looked.await.unwrap_or_else(|error| {
             tracing::error!(%error, "the disposal witness failed; every artifact counts as missing");
             artifacts
-        });
-        self.change(|s| s.delete(id, DeletedBy::Client, missing))
+        }))
     }
 }
 

@@ -154,7 +154,8 @@ pub trait Projection: Send + Sync {
     /// Callbacks that wait for the projector, oldest first.
     async fn unprojected(&self, limit: usize) -> Result<Vec<StoredCallback>, StoreError>;
     /// Takes news in, in one commit: envelopes ([`Known::announce`]), timeline, a transfer per envelope with its
-    /// wake ([`aftersign_core::transfer::Wake::of`]), tasks, journal ([`Action::EnvelopeSeen`] for a first).
+    /// wake ([`aftersign_core::transfer::Wake::of`]), tasks (also those of
+    /// [`aftersign_core::concern::open_concerns`]), journal ([`Action::EnvelopeSeen`] for a first).
     /// Twice has the effect of once, but for the timeline's line of a sweep. A sweep that merely looks
     /// ([`aftersign_core::callback::NotificationKind::Informed`]) leaves no line.
     async fn announce(&self, news: Vec<News>, now: Timestamp, pace: Pace) -> Result<(), StoreError>;
@@ -459,6 +460,15 @@ pub struct SweepRow {
     pub error: Option<String>,
 }
 
+/// Ended envelopes that a rule wants and that are not archived.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Unarchived {
+    /// How many.
+    pub count: u64,
+    /// The one that ended first, and when.
+    pub oldest: Option<(EnvelopeId, Timestamp)>,
+}
+
 /// What sweeps need.
 #[async_trait]
 pub trait Sweeps: Send + Sync {
@@ -475,6 +485,14 @@ pub trait Sweeps: Send + Sync {
         after: Option<&EnvelopeId>,
         limit: usize,
     ) -> Result<Vec<EnvelopeId>, StoreError>;
+    /// An account's envelopes in a final status that ended before `before` (were completed, else first heard of) and
+    /// whose transfer is still on its way or a dead letter.
+    async fn unarchived(
+        &self,
+        account: &AccountId,
+        status: EnvelopeStatus,
+        before: Timestamp,
+    ) -> Result<Unarchived, StoreError>;
 }
 
 /// A journal entry in its place.

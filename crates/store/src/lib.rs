@@ -16,6 +16,6 @@ pub use handles::{
     Attempt, Board, CallbackFilter, CallbackRow, Claimed, EnvelopeDetail, EnvelopeFilter, EnvelopeRow, Inbox,
     Journal, JournalRow, Lease, Listing, NewCallback, News, NewsSource, Noted, Overview, PageRequest,
     Projection, Queue, Senders, Store, StoredCallback, SweepRow, Sweeps, TaskRow, TimelineRow,
-    TransferFilter, Upkeep, Vault, Verdict, Worker,
+    TransferFilter, Unarchived, Upkeep, Vault, Verdict, Worker,
 };
 pub use sqlite::{Role, SqliteOptions, SqliteStore, VaultKey};

@@ -7,6 +7,9 @@ pub const PAGE_ROWS_MAX: usize = 500;
 /// Timeline lines and attempts shown with one envelope or transfer.
 pub const DETAIL_ROWS_MAX: usize = 200;
 
+/// Timeline lines from which the concerns of an envelope are told; beyond this the oldest no longer count.
+pub const HEARD_MAX: i64 = 2_000;
+
 /// Writes that may wait for the writer. At 20,000 a second this is a fifth of a second; whoever comes later is
 /// told to try again instead of waiting beyond the platform's patience.
 pub const QUEUE_MAX: usize = 4_096;

@@ -2,15 +2,14 @@
 
 use std::io::Write;
 
-use crate::cli::AccountsCommand;
+use crate::cli::JsonArgs;
 use crate::config::{AccountSettings, Settings};
 use crate::json::{AccountUrl, AccountUrls, PlaceUrl};
 use crate::output;
 
-/// Runs the command.
-pub(super) fn run(settings: &Settings, command: &AccountsCommand, out: &mut dyn Write) -> anyhow::Result<()> {
-    let AccountsCommand::Urls(args) = command;
-    let accounts = settings.accounts.iter().map(|account| urls(settings, account)).collect();
+/// Prints the URLs.
+pub(super) fn urls(settings: &Settings, args: &JsonArgs, out: &mut dyn Write) -> anyhow::Result<()> {
+    let accounts = settings.accounts.iter().map(|account| urls_of(settings, account)).collect();
     let all = AccountUrls { accounts };
     if args.json {
         return output::json(out, &all);
@@ -30,11 +29,11 @@ pub(super) fn run(settings: &Settings, command: &AccountsCommand, out: &mut dyn 
     Ok(())
 }
 
-fn urls(settings: &Settings, account: &AccountSettings) -> AccountUrl {
-    let urls = account.platform.callback_urls(&account.callback_base(&settings.public_url));
+fn urls_of(settings: &Settings, account: &AccountSettings) -> AccountUrl {
+    let current = account.callback_urls(&settings.public_url).into_iter().next().unwrap_or_default();
     AccountUrl {
         account: account.id().to_string(),
         platform: account.platform.name(),
-        urls: urls.into_iter().map(|url| PlaceUrl { place: url.place, url: url.url }).collect(),
+        urls: current.into_iter().map(|url| PlaceUrl { place: url.place, url: url.url }).collect(),
     }
 }

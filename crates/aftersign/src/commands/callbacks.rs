@@ -54,6 +54,7 @@ pub(super) async fn run(
             }
             Ok(())
         }
+        CallbacksCommand::Import(_) => unreachable!("an import is run with the whole configuration"),
     }
 }
 

@@ -5,13 +5,15 @@
 
 use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use aftersign_core::platform::{Access, Call, Identity, Next};
-use aftersign_core::seams::{Clock, Transport};
-use aftersign_core::{Error, ErrorKind, Remedy};
-use aftersign_engine::limits::CALL_HOPS_MAX;
+use aftersign_core::Error;
+use aftersign_core::limits::EXTENSION_OVERDUE;
+use aftersign_core::rule::{DisposePolicy, Rule};
+use aftersign_engine::Caller;
 
+use super::registered::Compared;
 use crate::config::{AccountSettings, Settings};
 use crate::failure::Failure;
 use crate::json::{CheckRow, Checks};
@@ -31,9 +33,9 @@ pub(super) async fn run(settings: &Settings, json: bool, out: &mut dyn Write) ->
     staging(&settings.staging_dir, &mut findings);
     destinations(settings, &mut findings).await;
     if !settings.accounts.is_empty() {
-        let transport = wiring::transport(settings)?;
+        let caller = Caller::new(wiring::transport(settings)?, Arc::new(SystemClock));
         for account in &settings.accounts {
-            self::account(settings, account, &*transport, &mut findings).await;
+            self::account(settings, account, &caller, &mut findings).await;
         }
     }
     let checks = Checks { ok: !findings.failed, checks: findings.rows };
@@ -124,7 +126,27 @@ fn configuration(settings: &Settings, findings: &mut Findings) {
             let detail = format!("no rule is for the account `{id}`: nothing of it is archived");
             findings.warn("config", "rule", detail, "add a [[rule]] for it, or one for \"*\"");
         }
+        if account.platform.capabilities().extends_seals {
+            for policy in hasty(&settings.rules, id.as_str()) {
+                let detail = format!(
+                    "`dispose = \"{policy}\"` removes envelopes of `{id}` before the platform has extended their seals, \
+                     which it does after about 40 days and never for what is removed"
+                );
+                let next = "write \"after-extension\", or leave `dispose` out";
+                findings.warn("config", "rule", detail, next);
+            }
+        }
     }
+}
+
+/// The policies of rules that apply to an account and remove before seals are extended.
+fn hasty<'a>(rules: &'a [Rule], account: &'a str) -> impl Iterator<Item = DisposePolicy> + 'a {
+    let is_for = move |rule: &&Rule| rule.account == "*" || rule.account == account;
+    let hurries = |policy: &DisposePolicy| {
+        *policy != DisposePolicy::AfterExtension
+            && policy.delay().is_some_and(|delay| delay < EXTENSION_OVERDUE)
+    };
+    rules.iter().filter(is_for).filter_map(|rule| rule.dispose).filter(hurries)
 }
 
 async fn store(settings: &Settings, findings: &mut Findings) {
@@ -195,74 +217,62 @@ async fn destinations(settings: &Settings, findings: &mut Findings) {
     }
 }
 
-async fn account(
-    settings: &Settings,
-    account: &AccountSettings,
-    transport: &dyn Transport,
-    findings: &mut Findings,
-) {
-    let question = ask(&account.access, account.platform.whoami(&account.access), transport);
+async fn account(settings: &Settings, account: &AccountSettings, caller: &Caller, findings: &mut Findings) {
+    let platform = account.platform;
     let next = "check base_url and credential of this account, and the way to the platform";
-    match tokio::time::timeout(ANSWER_WAIT, question).await {
-        Ok(Ok(identity)) => {
-            let detail = format!("{} takes us for {}", account.platform.name(), identity.name);
+    let question = caller.ask(platform, &account.access, |access| platform.whoami(access));
+    match answer(question, account).await {
+        Ok(identity) => {
+            let detail = format!("{} takes us for {}", platform.name(), identity.name);
             findings.ok("account", account.id(), detail);
-            if account.platform.capabilities().registered_callback {
-                registered(settings, account, &identity, findings);
+        }
+        Err(why) => return findings.fail("account", account.id(), why, next),
+    }
+    if platform.capabilities().registered_callback {
+        let question = caller.ask(platform, &account.access, |access| platform.registration(access));
+        match answer(question, account).await {
+            Ok(found) => registered(account, &Compared::new(&found, account, &settings.public_url), findings),
+            Err(why) => {
+                let detail = format!("cannot read which callback is registered at the platform: {why}");
+                findings.warn(
+                    "callback",
+                    account.id(),
+                    detail,
+                    "see the message; compare it at the platform",
+                );
             }
         }
-        Ok(Err(error)) => findings.fail("account", account.id(), error.chain(), next),
-        Err(_) => {
-            let detail = format!("no answer from {} within {ANSWER_WAIT:?}", account.access.base_url);
-            findings.fail("account", account.id(), detail, next);
-        }
     }
 }
 
-/// Compares the URL that the platform calls with ours. Neither is printed: they hold secrets.
-fn registered(settings: &Settings, account: &AccountSettings, identity: &Identity, findings: &mut Findings) {
-    let next = "paste the URL that `aftersign accounts urls` prints at the platform";
-    let is_ours = |url: &str| {
-        let bases = account
-            .path_secrets
-            .iter()
-            .map(|secret| format!("{}/callbacks/{}/{}", settings.public_url, account.id(), secret.expose()));
-        let mut urls = bases.flat_map(|base| account.platform.callback_urls(&base));
-        urls.any(|ours| ours.url.trim_end_matches('/') == url.trim_end_matches('/'))
+/// A platform's answer in time, or why there is none.
+async fn answer<T>(
+    question: impl Future<Output = Result<T, Error>>,
+    account: &AccountSettings,
+) -> Result<T, String> {
+    match tokio::time::timeout(ANSWER_WAIT, question).await {
+        Ok(answer) => answer.map_err(|error| error.chain()),
+        Err(_) => Err(format!("no answer from {} within {ANSWER_WAIT:?}", account.access.base_url)),
+    }
+}
+
+/// Tells whether the callback that the platform has registered is ours.
+fn registered(account: &AccountSettings, compared: &Compared, findings: &mut Findings) {
+    let next = if account.platform.capabilities().register_callback {
+        format!("`aftersign accounts register {}` shows the difference and can mend it", account.id())
+    } else {
+        "paste the URL that `aftersign accounts urls` prints at the platform".into()
     };
-    match &identity.callback_url {
-        Some(url) if is_ours(url) => {
-            findings.ok("callback", account.id(), "the URL registered at the platform is ours");
-        }
-        Some(url) => {
-            let uri: Option<http::Uri> = url.parse().ok();
-            let host = uri.as_ref().and_then(http::Uri::host).unwrap_or("something else");
-            let detail = format!("the URL registered at the platform is not ours; it leads to {host}");
-            findings.warn("callback", account.id(), detail, next);
-        }
-        None => {
-            let detail = "no callback URL is registered for the account at the platform";
-            findings.warn("callback", account.id(), detail, next);
-        }
+    if !compared.leads_to.arrives() {
+        findings.warn("callback", account.id(), compared.leads_to.in_words(), &next);
+    } else if !compared.missing.is_empty() {
+        let detail = format!(
+            "{}, but the platform does not tell of {}",
+            compared.leads_to.in_words(),
+            compared.missing.join(", ")
+        );
+        findings.warn("callback", account.id(), detail, &next);
+    } else {
+        findings.ok("callback", account.id(), compared.leads_to.in_words());
     }
-}
-
-/// Asks a platform a question, following it over as many requests as it takes.
-async fn ask<T: Send>(
-    access: &Access,
-    call: Result<Call<T>, Error>,
-    transport: &dyn Transport,
-) -> Result<T, Error> {
-    let mut call = call?;
-    for _ in 0..CALL_HOPS_MAX {
-        let (operation, request, read) = call.into_parts();
-        let response = transport.exchange(&access.account, request).await;
-        let response = response.map_err(|error| error.with("asked", operation))?;
-        match read(response, SystemClock.now())? {
-            Next::Done(value) => return Ok(value),
-            Next::Then(next) => call = next,
-        }
-    }
-    let message = "the platform's answers lead in circles";
-    Err(Error::new(ErrorKind::Unintelligible, Remedy::AskPerson, "check", message))
 }

@@ -2,10 +2,11 @@
 
 use std::io::Write;
 
+use aftersign_core::envelope::Extension;
 use aftersign_core::ids::{AccountId, EnvelopeId};
 use aftersign_store::{Attempt, EnvelopeDetail, EnvelopeFilter, EnvelopeRow, Store, TimelineRow};
 
-use super::{facts, page, transfers, unknown};
+use super::{facts, gap, page, transfers, unknown};
 use crate::cli::EnvelopesCommand;
 use crate::json::{Envelope, EnvelopeWhole, Envelopes};
 use crate::output::{self, Table, maybe, maybe_time, time};
@@ -31,10 +32,11 @@ pub(super) async fn run(
             let account = account.map(AccountId::new);
             let found = store.envelope(account.as_ref(), &EnvelopeId::new(id.as_str())).await?;
             let detail = found.ok_or_else(|| unknown("envelope", &id, "envelopes"))?;
+            let gap = gap::explanation(store, &detail).await?;
             if json {
-                return output::json(out, &EnvelopeWhole::from(&detail));
+                return output::json(out, &EnvelopeWhole::new(&detail, gap));
             }
-            show(&detail, out)
+            show(&detail, gap, out)
         }
     }
 }
@@ -55,24 +57,24 @@ fn table(rows: &[EnvelopeRow]) -> Table {
     table
 }
 
-fn show(detail: &EnvelopeDetail, out: &mut dyn Write) -> anyhow::Result<()> {
+fn show(detail: &EnvelopeDetail, gap: Option<String>, out: &mut dyn Write) -> anyhow::Result<()> {
     let known = &detail.row.known;
     let confirmed = if known.confirmed { "confirmed by the platform" } else { "announced, not confirmed" };
-    facts(
-        out,
-        &[
-            ("envelope", known.id.to_string()),
-            ("account", format!("{} ({})", known.account, detail.row.platform)),
-            ("name", maybe(known.name.as_deref())),
-            ("status", format!("{} ({confirmed})", known.status.as_str())),
-            ("at platform", maybe(known.status_at_platform.as_deref())),
-            ("sender", maybe(known.sender.as_deref())),
-            ("first seen", time(known.first_seen_at)),
-            ("completed", maybe_time(known.completed_at)),
-            ("archived", maybe_time(known.archived_at)),
-            ("disposed", maybe_time(known.disposed_at)),
-        ],
-    )?;
+    let mut lines = vec![
+        ("envelope", known.id.to_string()),
+        ("account", format!("{} ({})", known.account, detail.row.platform)),
+        ("name", maybe(known.name.as_deref())),
+        ("status", format!("{} ({confirmed})", known.status.as_str())),
+        ("at platform", maybe(known.status_at_platform.as_deref())),
+        ("sender", maybe(known.sender.as_deref())),
+        ("first seen", time(known.first_seen_at)),
+        ("completed", maybe_time(known.completed_at)),
+        ("archived", maybe_time(known.archived_at)),
+        ("disposed", maybe_time(known.disposed_at)),
+    ];
+    lines.extend(extension(detail).map(|words| ("seal", words.into())));
+    lines.extend(gap.map(|explanation| ("gap", explanation)));
+    facts(out, &lines)?;
     if !detail.timeline.is_empty() {
         writeln!(out, "\nTimeline")?;
         timeline(&detail.timeline).write(out, output::width())?;
@@ -82,6 +84,16 @@ fn show(detail: &EnvelopeDetail, out: &mut dyn Write) -> anyhow::Result<()> {
         transfers::show(transfer, out)?;
     }
     write_attempts(&detail.attempts, out)
+}
+
+/// How far the extension of its seal is, where the platform extends it.
+fn extension(detail: &EnvelopeDetail) -> Option<&'static str> {
+    match detail.transfer.as_ref()?.envelope.as_ref()?.extension {
+        Extension::NotAwaited => None,
+        Extension::Awaited => Some("awaits the extension of its seal"),
+        Extension::Done => Some("its seal is extended"),
+        Extension::Unknown => Some("may await the extension of its seal; the platform does not tell"),
+    }
 }
 
 fn timeline(rows: &[TimelineRow]) -> Table {

@@ -8,8 +8,12 @@ mod backup;
 mod callbacks;
 mod check;
 mod envelopes;
+mod gap;
+mod import;
 mod init;
 mod journal;
+mod register;
+mod registered;
 mod tasks;
 mod transfers;
 
@@ -20,8 +24,8 @@ use std::sync::Arc;
 use aftersign_store::{PageRequest, Store};
 use clap::CommandFactory;
 
-use crate::cli::{Cli, Command, ConfigCommand, ListArgs};
-use crate::config::{self, Environment, Registry};
+use crate::cli::{AccountsCommand, CallbacksCommand, Cli, Command, ConfigCommand, ListArgs};
+use crate::config::{self, AccountSettings, Environment, Registry, Settings};
 use crate::failure::Failure;
 use crate::{output, store};
 
@@ -34,8 +38,14 @@ pub(crate) async fn run(command: Command, file: Option<&Path>, out: &mut dyn Wri
         Command::Init(args) => init::run(&args, out),
         Command::Check(args) => check::run(&config::load(file)?, args.json, out).await,
         Command::Config(command) => show_config(&command, file, out),
-        Command::Accounts(command) => accounts::run(&config::load(file)?, &command, out),
+        Command::Accounts(AccountsCommand::Urls(args)) => accounts::urls(&config::load(file)?, &args, out),
+        Command::Accounts(AccountsCommand::Register(args)) => {
+            register::run(&config::load(file)?, &args, out).await
+        }
         Command::Envelopes(command) => envelopes::run(&*open(file)?, command, out).await,
+        Command::Callbacks(CallbacksCommand::Import(args)) => {
+            import::run(&config::load(file)?, &args, out).await
+        }
         Command::Callbacks(command) => callbacks::run(&*open(file)?, command, out).await,
         Command::Transfers(command) => transfers::run(&*open(file)?, command, out).await,
         Command::Tasks(command) => tasks::run(&*open(file)?, command, out).await,
@@ -110,6 +120,20 @@ fn page(list: &ListArgs) -> PageRequest {
 fn unknown(what: &str, id: &str, list: &str) -> anyhow::Error {
     let next = format!("`aftersign {list} list` shows what is there");
     Failure::new(format!("there is no {what} `{}`", output::printable(id)), next).into()
+}
+
+/// The configured account of that id.
+fn configured<'a>(settings: &'a Settings, id: &str) -> anyhow::Result<&'a AccountSettings> {
+    settings.account(id).ok_or_else(|| {
+        let ids: Vec<_> = settings.accounts.iter().map(|account| account.id().as_str()).collect();
+        let message =
+            format!("there is no account `{}` in {}", output::printable(id), settings.file.display());
+        let next = match ids.is_empty() {
+            true => "add an [[account]] with this id".into(),
+            false => format!("name one of: {}", ids.join(", ")),
+        };
+        Failure::usage(message, next).into()
+    })
 }
 
 /// Lines of `name: value` with aligned values.

@@ -1,11 +1,11 @@
 //! Checks and resolves accounts: their platform, their secrets, their access.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use aftersign_core::callback::CallbackSecrets;
 use aftersign_core::ids::AccountId;
-use aftersign_core::platform::{Access, Credential, Platform};
+use aftersign_core::platform::{Access, Credential, CredentialShape, Platform};
 use aftersign_core::secret::Secret;
 
 use super::check::Check;
@@ -53,6 +53,7 @@ fn one(check: &mut Check<'_>, at: &str, account: &Account) -> Option<AccountSett
     }
     let platform = platform?;
     let credential = credential(check, at, account, platform);
+    let options = options(check, &member(at, "options"), account, platform);
     let base_url = base_url(check, at, account, platform);
     let (credential, base_url) = (credential?, base_url?);
     let keys = callback_keys.unwrap_or_else(|| {
@@ -61,11 +62,18 @@ fn one(check: &mut Check<'_>, at: &str, account: &Account) -> Option<AccountSett
     });
     Some(AccountSettings {
         platform,
-        access: Access { account: AccountId::new(account.id.clone()), base_url, credential },
+        access: Access {
+            account: AccountId::new(account.id.clone()),
+            base_url,
+            credential,
+            options,
+            sender: None,
+        },
         path_secrets: path_secrets?,
         callback_secrets: CallbackSecrets { keys },
         callback_basic,
         reconcile_every: Duration::from_secs(u64::from(account.reconcile_hours) * 60 * 60),
+        retention_days: account.retention_days,
     })
 }
 
@@ -114,22 +122,85 @@ fn credential(
     platform: &'static dyn Platform,
 ) -> Option<Credential> {
     let key = member(at, "credential");
-    let wanted = platform.credential_fields();
-    let shape = format!("{{ {} }}", wanted.join(", "));
-    for name in account.credential.keys().filter(|name| !wanted.contains(&name.as_str())) {
-        let nearest = nearest(name, wanted).map(|word| format!("; the nearest known key is `{word}`"));
+    let shapes = platform.credential_shapes();
+    let all: Vec<String> = shapes.iter().map(in_words).collect();
+    let next = format!("a credential at this platform is {}", all.join(" or "));
+    let shape = meant(shapes, &account.credential);
+    for name in account.credential.keys().filter(|name| !shape.fields.contains(&name.as_str())) {
+        let nearest = nearest(name, shape.fields).map(|word| format!("; the nearest known key is `{word}`"));
         let message = format!("unknown key `{name}`{}", nearest.unwrap_or_default());
-        check.problem(&member(&key, name), &message, format!("a credential at this platform is {shape}"));
+        check.problem(&member(&key, name), &message, next.clone());
     }
-    for name in wanted.iter().filter(|name| !account.credential.contains_key(**name)) {
-        let next = format!("a credential at this platform is {shape}");
-        check.problem(&member(&key, name), "this key is missing", next);
+    for name in shape.fields.iter().filter(|name| !account.credential.contains_key(**name)) {
+        check.problem(&member(&key, name), "this key is missing", next.clone());
     }
     let mut fields = Vec::new();
     for (name, source) in &account.credential {
-        fields.push((name.clone(), check.secret(&member(&key, name), source)?));
+        let secret = check.secret(&member(&key, name), source)?;
+        if let Some((choice, values)) = shape.choice
+            && name == choice
+            && !values.contains(&secret.expose())
+        {
+            // What stands there is not shown: it may be a secret on the wrong line.
+            let message = format!("this is none of `{}`", values.join("`, `"));
+            check.problem(&member(&key, name), &message, next.clone());
+        }
+        fields.push((name.clone(), secret));
     }
     Some(Credential::new(fields))
+}
+
+/// The shape that the given fields are nearest to; of equally near ones the usual.
+fn meant(
+    shapes: &'static [CredentialShape],
+    given: &BTreeMap<String, SecretSource>,
+) -> &'static CredentialShape {
+    let distance = |shape: &&CredentialShape| {
+        let missing = shape.fields.iter().filter(|name| !given.contains_key(**name)).count();
+        let unknown = given.keys().filter(|name| !shape.fields.contains(&name.as_str())).count();
+        // A key that a shape does not have speaks against it more than any that it lacks.
+        (unknown, missing)
+    };
+    shapes.iter().min_by_key(distance).unwrap_or(&CredentialShape { fields: &[], choice: None })
+}
+
+fn in_words(shape: &CredentialShape) -> String {
+    let field = |name: &&str| match shape.choice {
+        Some((choice, values)) if choice == *name => format!("{name} = \"{}\"", values.join("\" | \"")),
+        _ => (*name).to_owned(),
+    };
+    format!("{{ {} }}", shape.fields.iter().map(field).collect::<Vec<_>>().join(", "))
+}
+
+fn options(
+    check: &mut Check<'_>,
+    key: &str,
+    account: &Account,
+    platform: &'static dyn Platform,
+) -> BTreeMap<String, String> {
+    let known = platform.options();
+    let names: Vec<&str> = known.iter().map(|option| option.name).collect();
+    for (name, value) in &account.options {
+        let key = member(key, name);
+        match known.iter().find(|option| option.name == name) {
+            None => {
+                let nearest = nearest(name, &names).map(|word| format!("; the nearest is `{word}`"));
+                let message = format!("there is no option `{name}`{}", nearest.unwrap_or_default());
+                let next = match names.is_empty() {
+                    true => "remove it: accounts at this platform have no options".into(),
+                    false => format!("correct or remove it; known here: {}", names.join(", ")),
+                };
+                check.problem(&key, &message, next);
+            }
+            Some(option) if !option.values.is_empty() && !option.values.contains(&value.as_str()) => {
+                let values = option.values.join("`, `");
+                let message = format!("`{value}` is none of `{values}` (left out: `{}`)", option.default);
+                check.problem(&key, &message, format!("write one of `{values}`: {}", option.about));
+            }
+            Some(_) => {}
+        }
+    }
+    account.options.clone()
 }
 
 fn base_url(

@@ -200,10 +200,17 @@ pub(crate) struct Account {
     pub(crate) callback_basic: Option<SecretSource>,
     /// With what the platform's API is called; the fields differ by platform.
     pub(crate) credential: BTreeMap<String, SecretSource>,
+    /// What only this platform's accounts can be told.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) options: BTreeMap<String, String>,
     /// Hours between two sweeps that look for what no callback announced.
     #[serde(default = "reconcile_hours")]
     #[schemars(range(min = 1, max = 168))]
     pub(crate) reconcile_hours: u32,
+    /// Days after which the platform's own retention job removes envelopes, where the platform does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 36_500))]
+    pub(crate) retention_days: Option<u32>,
     /// The OAuth application for senders' grants. Read and checked; used from a later version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) oauth: Option<Oauth>,
@@ -265,9 +272,10 @@ pub(crate) struct Rule {
     /// The folder below each destination's root.
     #[serde(default = "archive_path")]
     pub(crate) path: String,
-    /// When the envelope is removed at the platform: `never`, `after-transfer` or `after-days:N`.
-    #[serde(default = "never")]
-    pub(crate) dispose: String,
+    /// When the envelope is removed at the platform: `never`, `after-transfer`, `after-days:N` or `after-extension`;
+    /// what is safe at the platform if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) dispose: Option<String>,
 }
 
 fn any_account() -> String {
@@ -280,10 +288,6 @@ fn completed_only() -> Vec<String> {
 
 fn archive_path() -> String {
     "{platform}/{account}/{completed_at:%Y/%m}/{envelope_id}".into()
-}
-
-fn never() -> String {
-    "never".into()
 }
 
 /// The customer's own business logic.

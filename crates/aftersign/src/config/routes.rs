@@ -54,8 +54,8 @@ pub(super) fn rules(check: &mut Check<'_>, config: &Config) -> Vec<Rule> {
             let next = "see `path` under [[rule]] in config/default.toml".into();
             check.problem(&member(&at, "path"), &message, next);
         });
-        let dispose = dispose(check, &member(&at, "dispose"), &rule.dispose);
-        if let (Ok(path), Some(dispose)) = (path, dispose) {
+        let dispose = dispose(check, &member(&at, "dispose"), rule, config);
+        if let (Ok(path), Ok(dispose)) = (path, dispose) {
             rules.push(Rule {
                 account: rule.account.clone(),
                 when,
@@ -117,13 +117,34 @@ fn deliver_to(check: &mut Check<'_>, key: &str, rule: &model::Rule, config: &Con
     }
 }
 
-fn dispose(check: &mut Check<'_>, key: &str, text: &str) -> Option<DisposePolicy> {
-    let next = "write never, after-transfer or after-days:N".to_owned();
-    if text == "after-extension" {
-        check.problem(key, "`after-extension` is not available in this version", next);
-        return None;
+fn dispose(
+    check: &mut Check<'_>,
+    key: &str,
+    rule: &model::Rule,
+    config: &Config,
+) -> Result<Option<DisposePolicy>, ()> {
+    let Some(text) = &rule.dispose else { return Ok(None) };
+    let policy = DisposePolicy::parse(text).map_err(|message| {
+        let next = "write never, after-transfer, after-days:N or after-extension, or leave it out";
+        check.problem(key, &message, next.into());
+    })?;
+    if policy == DisposePolicy::AfterExtension {
+        let chosen = config.account.iter().filter(|one| rule.account == "*" || rule.account == one.id);
+        let without = chosen.filter(|account| {
+            (check.registry.by_name)(&account.platform)
+                .is_some_and(|platform| !platform.capabilities().extends_seals)
+        });
+        let without: Vec<String> = without.map(|account| format!("`{}`", account.id)).collect();
+        if !without.is_empty() {
+            let message = format!(
+                "the platform of the account {} extends no seals, so this would wait for ever",
+                without.join(", ")
+            );
+            let next = "leave `dispose` out, which is safe at every platform, or make a rule per account";
+            check.problem(key, &message, next.into());
+        }
     }
-    DisposePolicy::parse(text).map_err(|message| check.problem(key, &message, next)).ok()
+    Ok(Some(policy))
 }
 
 /// What this version only checks: mail and handlers.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use aftersign_core::callback::CallbackSecrets;
 use aftersign_core::ids::{AccountId, DestinationId};
-use aftersign_core::platform::{Access, Platform};
+use aftersign_core::platform::{Access, CallbackUrl, Platform};
 use aftersign_core::rule::Rule;
 use aftersign_core::secret::Secret;
 use aftersign_intake::IntakeConfig;
@@ -76,6 +76,8 @@ pub(crate) struct AccountSettings {
     pub(crate) callback_basic: Option<Secret>,
     /// Time between two sweeps.
     pub(crate) reconcile_every: Duration,
+    /// Days after which the platform removes envelopes of its own accord, where it does not tell itself.
+    pub(crate) retention_days: Option<u32>,
 }
 
 impl AccountSettings {
@@ -90,10 +92,16 @@ impl AccountSettings {
         Some((user.into(), Secret::new(password)))
     }
 
-    /// The base of its callback URLs, with the current path secret.
-    pub(crate) fn callback_base(&self, public_url: &str) -> String {
-        let secret = self.path_secrets.first().map_or("", Secret::expose);
-        format!("{public_url}/callbacks/{}/{secret}", self.id())
+    /// What every callback URL of it begins with, whatever its path secret.
+    pub(crate) fn callback_root(&self, public_url: &str) -> String {
+        format!("{public_url}/callbacks/{}/", self.id())
+    }
+
+    /// Its callback URLs: those with the current path secret first, then those with the one that it replaces.
+    pub(crate) fn callback_urls(&self, public_url: &str) -> Vec<Vec<CallbackUrl>> {
+        let root = self.callback_root(public_url);
+        let bases = self.path_secrets.iter().map(|secret| format!("{root}{}", secret.expose()));
+        bases.map(|base| self.platform.callback_urls(&base)).collect()
     }
 }
 
@@ -106,6 +114,7 @@ impl fmt::Debug for AccountSettings {
             .field("callback_secrets", &self.callback_secrets)
             .field("callback_basic", &self.callback_basic)
             .field("reconcile_every", &self.reconcile_every)
+            .field("retention_days", &self.retention_days)
             .finish()
     }
 }

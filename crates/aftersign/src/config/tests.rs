@@ -118,9 +118,25 @@ fn the_manual_names_every_key_and_its_examples_are_right() {
     let rule = good(&text_without, &Environment::default()).rules.remove(0);
     let example = &all_examples.rules[0];
     assert_eq!(
-        (rule.account, rule.when, rule.path, rule.dispose),
-        (example.account.clone(), example.when.clone(), example.path.clone(), DisposePolicy::Never)
+        (rule.account, rule.when, rule.path),
+        (example.account.clone(), example.when.clone(), example.path.clone())
     );
+    assert_eq!((rule.dispose, example.dispose), (None, Some(DisposePolicy::Never)), "left out: what is safe");
+    assert_eq!(all_examples.accounts[0].retention_days, Some(90));
+    every_option_is_in_the_manual();
+}
+
+fn every_option_is_in_the_manual() {
+    for platform in aftersign_platforms::all() {
+        for option in platform.options() {
+            for word in option.values.iter().chain([&option.name]) {
+                assert!(DEFAULTS.contains(word), "the manual lacks `{word}` of {}", platform.name());
+            }
+        }
+        for field in platform.credential_shapes().iter().flat_map(|shape| shape.fields) {
+            assert!(DEFAULTS.contains(field), "the manual lacks `{field}` of {}", platform.name());
+        }
+    }
 }
 
 fn every_key_is_in(schema: &Json, value: &toml::Value, at: &str) {
@@ -207,10 +223,137 @@ fn each_mistake_of_meaning_is_told_with_line_and_key() {
     one_problem("deliver_to", &rule("when = [\"complete\"]"), "rule[0].when[0]", &["`completed`"]);
     one_problem("deliver_to", &rule("path = \"{name}\""), "rule[0].path", &["{envelope_id}"]);
     one_problem("deliver_to", &rule("dispose = \"now\""), "rule[0].dispose", &["after-days:N"]);
-    one_problem("deliver_to", &rule("dispose = \"after-extension\""), "rule[0].dispose", &["not available"]);
+    one_problem(
+        "deliver_to",
+        &rule("dispose = \"after-extension\""),
+        "rule[0].dispose",
+        &["`hr` extends no seals", "leave `dispose` out"],
+    );
+    one_problem(
+        "path_secrets",
+        "retention_days = 0\npath_secrets",
+        &account("retention_days"),
+        &["1 to 36500"],
+    );
     let engine = "[engine]\ntime_scale = 0.0\n[[rule]]";
     let found = problems(&GOOD.replace("[[rule]]", engine), &Environment::default());
     assert_eq!((found.len(), found[0].key.as_str()), (1, "engine.time_scale"));
+}
+
+/// An account at the platform with two ways to be let in and options.
+const LEGAL: &str = r#"
+[[account]]
+id = "legal"
+platform = "onespan"
+base_url = "https://sandbox.esignlive.com"
+path_secrets = ["path-secret-0123456789abcdef"]
+credential = { api_key = "k" }
+"#;
+
+#[test]
+fn a_credential_is_of_one_shape_and_what_does_not_fit_is_told_with_all_shapes() {
+    let with = |credential: &str| LEGAL.replace("{ api_key = \"k\" }", credential);
+    for flow in ["client-app", "oauth2"] {
+        let text = with(&format!("{{ client_id = \"i\", client_secret = \"s\", flow = \"{flow}\" }}"));
+        let account = good(&text, &Environment::default()).accounts.remove(0);
+        assert_eq!(account.access.credential.field("flow"), flow);
+    }
+    for (credential, key, words) in [
+        ("{ client_id = \"i\", client_secret = \"s\" }", "flow", "missing"),
+        (
+            "{ client_id = \"i\", client_secrte = \"s\", flow = \"oauth2\" }",
+            "client_secrte",
+            "`client_secret`",
+        ),
+        ("{ api_key = \"k\", flow = \"oauth2\" }", "flow", "`api_key`"),
+        (
+            "{ client_id = \"i\", client_secret = \"s\", flow = \"oauth\" }",
+            "flow",
+            "none of `client-app`, `oauth2`",
+        ),
+        ("{}", "api_key", "missing"),
+    ] {
+        let found = problems(&with(credential), &Environment::default());
+        let problem = found.iter().find(|problem| problem.key == format!("account[0].credential.{key}"));
+        let text = problem.unwrap_or_else(|| panic!("{credential}: {found:#?}")).to_string();
+        let shapes = "{ api_key } or { client_id, client_secret, flow = \"client-app\" | \"oauth2\" }";
+        assert!(text.contains(words) && text.contains(shapes), "{text}");
+    }
+}
+
+#[test]
+fn an_option_is_one_of_the_platforms_and_has_one_of_its_values() {
+    let with = |options: &str| format!("{LEGAL}options = {options}\n");
+    let account = good(&with("{ list_dialect = \"spec1151\" }"), &Environment::default()).accounts.remove(0);
+    assert_eq!(account.access.option("list_dialect"), Some("spec1151"));
+    let folder = folder(&with("{ list_dialect = \"spec1151\" }"));
+    let config = read(&folder.path().join("aftersign.toml"), &Environment::default()).unwrap().config;
+    let shown: toml::Table = toml::from_str(&show_toml(&config).unwrap()).unwrap();
+    assert_eq!(shown["account"][0]["options"]["list_dialect"].as_str(), Some("spec1151"));
+    for (text, key, words) in [
+        (with("{ list_dialekt = \"spec1151\" }"), "list_dialekt", "nearest is `list_dialect`"),
+        (with("{ list_dialect = \"spec\" }"), "list_dialect", "none of `sdk2024`, `spec1151`"),
+        (
+            GOOD.replace(
+                "dropbox-sign\"",
+                "esignanywhere\"\nbase_url = \"https://x\"\noptions = { a = \"b\" }",
+            )
+            .replace("api_key =", "api_token ="),
+            "a",
+            "have no options",
+        ),
+    ] {
+        let found = problems(&text, &Environment::default());
+        let [problem] = found.as_slice() else { panic!("{found:#?}") };
+        assert_eq!(problem.key, format!("account[0].options.{key}"));
+        assert!(problem.to_string().contains(words), "{problem}");
+    }
+}
+
+#[test]
+fn waiting_for_an_extension_is_for_platforms_that_extend_seals() {
+    let account = |id: &str, platform: &str, credential: &str| {
+        format!(
+            "[[account]]\nid = \"{id}\"\nplatform = \"{platform}\"\n\
+             path_secrets = [\"path-secret-0123456789abcdef\"]\ncredential = {{ {credential} }}\n"
+        )
+    };
+    let lab = account(
+        "lab",
+        "scrive",
+        "api_token = \"a\", api_secret = \"b\", access_token = \"c\", access_secret = \"d\"",
+    );
+    let hr = account("hr", "dropbox-sign", "api_key = \"k\"");
+    let text = |accounts: &str, rule: &str| {
+        format!(
+            "{accounts}[[destination]]\nid = \"archive\"\ntype = \"filesystem\"\nroot = \"a\"\n\
+             [[rule]]\naccount = \"{rule}\"\ndeliver_to = [\"archive\"]\ndispose = \"after-extension\"\n"
+        )
+    };
+    for rule in ["lab", "*"] {
+        let rule = good(&text(&lab, rule), &Environment::default()).rules.remove(0);
+        assert_eq!(rule.dispose, Some(DisposePolicy::AfterExtension));
+    }
+    good(&text(&format!("{lab}{hr}"), "lab"), &Environment::default());
+    for rule in ["hr", "*"] {
+        let found = problems(&text(&format!("{lab}{hr}"), rule), &Environment::default());
+        let [problem] = found.as_slice() else { panic!("{found:#?}") };
+        let told = problem.to_string();
+        assert!(told.contains("account `hr` extends no seals") && told.contains("wait for ever"), "{told}");
+    }
+}
+
+#[test]
+fn callback_urls_are_those_of_every_path_secret_the_current_one_first() {
+    let two = "[\"path-secret-0123456789abcdef\", \"older-secret-0123456789abcdef\"]";
+    let text = GOOD.replacen("[\"path-secret-0123456789abcdef\"]", two, 1);
+    let settings = good(&text, &Environment::default());
+    let urls = settings.accounts[0].callback_urls(&settings.public_url);
+    let first = |index: usize| urls[index][0].url.as_str();
+    assert_eq!(urls.len(), 2);
+    assert!(
+        first(0).contains("/callbacks/hr/path-secret-") && first(1).contains("/callbacks/hr/older-secret-")
+    );
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 use aftersign_core::digest::{Digest, Digester};
-use aftersign_sandbox::{DeletedBy, EnvelopeRecord, Ledger, Outcome};
+use aftersign_sandbox::{ArtifactRecord, DeletedBy, EnvelopeRecord, Ledger, Outcome, Vendor};
 
 /// The archive as files.
 pub(super) struct Archive {
@@ -24,13 +24,15 @@ pub(super) struct State {
     pub(super) due: u64,
     /// Of them those whose every artifact was found.
     pub(super) archived: u64,
-    /// Of them those removed at the platform by us.
+    /// Of them those that are to be removed at the platform.
+    pub(super) disposable: u64,
+    /// Of these those removed by us.
     pub(super) disposed: u64,
 }
 
 impl State {
     pub(super) fn is_complete(&self) -> bool {
-        self.archived == self.due && self.disposed == self.due
+        self.archived == self.due && self.disposed == self.disposable
     }
 }
 
@@ -43,7 +45,7 @@ pub(super) struct Verdict {
     pub(super) duplicates: u64,
     /// Files that are neither an artifact of their envelope nor our or the platform's record of it.
     pub(super) strays: u64,
-    /// Removals by us of what was not archived or not completed.
+    /// Removals by us of what was not archived, not completed, still to be extended or to be kept.
     pub(super) premature_disposals: u64,
     /// Artifacts of the ledger whose bytes were found.
     pub(super) delivered: u64,
@@ -59,6 +61,26 @@ pub(super) fn is_due(envelope: &EnvelopeRecord) -> bool {
         && envelope.deleted.as_ref().is_none_or(|deletion| deletion.by == DeletedBy::Client)
 }
 
+/// One that the demo's rules let us remove: what the platform lets us remove, and not what waits for an extension that never
+/// comes.
+pub(super) fn is_disposable(envelope: &EnvelopeRecord) -> bool {
+    match envelope.vendor {
+        Vendor::DropboxSign | Vendor::ESignAnyWhere | Vendor::OneSpan => true,
+        Vendor::Scrive => envelope.extends,
+        Vendor::ScriveFlow => false,
+    }
+}
+
+/// What must lie in the archive. A first version that was replaced before anybody had fetched it is not to be had any more:
+/// the demo's seals are extended within seconds, so a callback that was withheld can be found later than that.
+fn promised(envelope: &EnvelopeRecord) -> impl Iterator<Item = &ArtifactRecord> {
+    let replaced = |artifact: &ArtifactRecord| {
+        let latest = envelope.artifacts.iter().filter(|other| other.kind == artifact.kind);
+        latest.map(|other| other.version).max() > Some(artifact.version)
+    };
+    envelope.artifacts.iter().filter(move |artifact| artifact.served > 0 || !replaced(artifact))
+}
+
 impl Archive {
     pub(super) fn new(root: PathBuf) -> Self {
         Self { root, hashes: Mutex::new(HashMap::new()) }
@@ -72,7 +94,7 @@ impl Archive {
             .flat_map(|folder| files(folder))
             .filter_map(|f| self.hash(&f))
             .collect();
-        envelope.artifacts.iter().filter(|artifact| !found.contains(&artifact.sha256)).count()
+        promised(envelope).filter(|artifact| !found.contains(&artifact.sha256)).count()
     }
 
     /// How far the archive is.
@@ -83,9 +105,19 @@ impl Archive {
         };
         State {
             due: count(&|_| true),
-            archived: count(&|envelope| self.missing(envelope) == 0),
-            disposed: count(&|envelope| envelope.deleted.is_some()),
+            archived: count(&|envelope| self.missing(envelope) == 0 && self.is_recorded(envelope)),
+            disposable: count(&|envelope| is_disposable(envelope)),
+            disposed: count(&|envelope| is_disposable(envelope) && envelope.deleted.is_some()),
         }
+    }
+
+    /// Whether `metadata.json` lists every artifact: it is written last.
+    fn is_recorded(&self, envelope: &EnvelopeRecord) -> bool {
+        let folders = self.folders(envelope);
+        let files = folders.iter().flat_map(|folder| files(folder));
+        let listed: Vec<Listed> =
+            files.filter(|file| is_manifest(file)).flat_map(|file| listed(&file)).collect();
+        promised(envelope).all(|artifact| listed.iter().any(|entry| entry.sha256 == artifact.sha256))
     }
 
     /// Judges the whole archive.
@@ -95,7 +127,7 @@ impl Archive {
         for hash in everything.iter().filter_map(|file| self.hash(file)) {
             *copies.entry(hash).or_default() += 1;
         }
-        let mut verdict = Verdict::default();
+        let mut verdict = Verdict { premature_disposals: ledger.templates_touched, ..Verdict::default() };
         let mut accounted = 0;
         for envelope in &ledger.envelopes {
             if is_due(envelope) && (envelope.artifacts.is_empty() || self.missing(envelope) > 0) {
@@ -103,7 +135,10 @@ impl Archive {
             }
             if let Some(deletion) = &envelope.deleted
                 && deletion.by == DeletedBy::Client
-                && (deletion.missing_at_disposal > 0 || !deletion.was_complete)
+                && (deletion.missing_at_disposal > 0
+                    || !deletion.was_complete
+                    || deletion.before_extension
+                    || !is_disposable(envelope))
             {
                 verdict.premature_disposals += 1;
             }
@@ -122,12 +157,6 @@ impl Archive {
 
     fn judge_folder(&self, envelope: &EnvelopeRecord, folder: &Path, verdict: &mut Verdict) {
         let found = files(folder);
-        let is_manifest = |file: &Path| {
-            file.file_name().is_some_and(|name| {
-                let name = name.to_string_lossy();
-                name == "metadata.json" || (name.starts_with("metadata.v") && name.ends_with(".json"))
-            })
-        };
         let (manifests, others): (Vec<_>, Vec<_>) = found.iter().partition(|file| is_manifest(file));
         let listed: Vec<Listed> = manifests.iter().flat_map(|file| listed(file)).collect();
         for hash in others.iter().filter_map(|file| self.hash(file)) {
@@ -139,7 +168,8 @@ impl Archive {
                     verdict.bytes += artifact.bytes;
                     verdict.verified += u64::from(entry.is_some_and(|entry| entry.bytes == artifact.bytes));
                 }
-                (None, Some(entry)) if entry.kind == "platform_record" => {}
+                (None, Some(entry)) if is_living_record(envelope, entry) => {}
+                (None, Some(_)) if envelope.extras.iter().any(|extra| extra.sha256 == hash) => {}
                 (None, _) => verdict.strays += 1,
             }
         }
@@ -147,7 +177,7 @@ impl Archive {
 
     /// The envelope's folders: `{platform}/{account}/{year}/{month}/{envelope_id}`, as the demo's rule has it.
     fn folders(&self, envelope: &EnvelopeRecord) -> Vec<PathBuf> {
-        let account = self.root.join(envelope.vendor.name()).join(&envelope.account_id);
+        let account = self.root.join(envelope.vendor.platform()).join(&envelope.account_id);
         let months = entries(&account).into_iter().flat_map(|year| entries(&year));
         months.map(|month| month.join(&envelope.id)).filter(|folder| folder.is_dir()).collect()
     }
@@ -195,11 +225,26 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
+/// Whether it is a version of our `metadata.json`.
+fn is_manifest(file: &Path) -> bool {
+    file.file_name().is_some_and(|name| {
+        let name = name.to_string_lossy();
+        name == "metadata.json" || (name.starts_with("metadata.v") && name.ends_with(".json"))
+    })
+}
+
 /// What a `metadata.json` says of one artifact.
 struct Listed {
     sha256: String,
     bytes: u64,
     kind: String,
+}
+
+/// What the platform writes anew at every request, so that nobody can promise its bytes: the record of the envelope, and
+/// Scrive's history.
+fn is_living_record(envelope: &EnvelopeRecord, entry: &Listed) -> bool {
+    let scrive = matches!(envelope.vendor, Vendor::Scrive | Vendor::ScriveFlow);
+    entry.kind == "platform_record" || (scrive && entry.kind == "audit_trail")
 }
 
 fn listed(manifest: &Path) -> Vec<Listed> {

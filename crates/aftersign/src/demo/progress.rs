@@ -60,7 +60,7 @@ impl Display {
         set(&self.lives, progress.finished, progress.planned);
         set(&self.callbacks, progress.callbacks_acknowledged, progress.callbacks_sent);
         set(&self.archived, state.archived, state.due);
-        set(&self.disposed, state.disposed, state.due);
+        set(&self.disposed, state.disposed, state.disposable);
         if let Some(store) = &self.store {
             let lines = Stage::last_events(&**store, EVENTS_SHOWN).await;
             for (bar, line) in self.events.iter().zip(lines) {

@@ -6,7 +6,7 @@ use aftersign_sandbox::{DeletedBy, EnvelopeRecord, Ledger, Outcome};
 use serde_json::json;
 
 use super::DemoArgs;
-use super::audit::{Archive, Verdict, is_due};
+use super::audit::{Archive, Verdict, is_disposable, is_due};
 use super::stage::{Counts, Stage};
 
 /// Everything that is reported.
@@ -26,6 +26,7 @@ struct Envelopes {
     completed: usize,
     archived: usize,
     disposed: usize,
+    kept: usize,
     declined: usize,
     cancelled: usize,
     expired: usize,
@@ -55,6 +56,7 @@ impl Report {
                 completed: count(&is_due),
                 archived: count(&|envelope| is_due(envelope) && archive.missing(envelope) == 0),
                 disposed: deleted_by(DeletedBy::Client),
+                kept: count(&|envelope| is_due(envelope) && !is_disposable(envelope)),
                 declined: ended(Outcome::Declined),
                 cancelled: ended(Outcome::Cancelled),
                 expired: ended(Outcome::Expired),
@@ -86,6 +88,7 @@ impl Report {
                 "completed": envelopes.completed,
                 "archived": envelopes.archived,
                 "disposed": envelopes.disposed,
+                "kept": envelopes.kept,
                 "declined": envelopes.declined,
                 "cancelled": envelopes.cancelled,
                 "expired": envelopes.expired,
@@ -125,7 +128,7 @@ impl Report {
              {sent} callbacks: {acknowledged} acknowledged, {repeats} repeats, {withheld} never sent; {faults} \
              faults were played.\n\
              {gaps} envelopes were found by a sweep, {archived} archived, {disposed} removed at the platform \
-             afterwards.\n\
+             afterwards, {kept} kept there by their rules.\n\
              {delivered} artifacts ({mib:.1} MiB) lie in the archive, {verified} of them listed with the right \
              digest.\n\n  lost {lost}   duplicates {duplicates}   premature disposals {premature}   strays {strays}   dead \
              letters {dead}   in {seconds:.1} s\n",
@@ -142,6 +145,7 @@ impl Report {
             gaps = self.counts.gaps,
             archived = e.archived,
             disposed = e.disposed,
+            kept = e.kept,
             delivered = v.delivered,
             verified = v.verified,
             mib = mebibytes(v.bytes),

@@ -1,6 +1,6 @@
 //! The stage of the demo: its folder, its secrets, its config file, and a look into the server's own counts.
 
-use std::fmt::Write as _;
+use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,9 +11,10 @@ use aftersign_sandbox::{Ledger, Sandbox, Vendor};
 use aftersign_store::{PageRequest, Store};
 use anyhow::{Context, bail};
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::STANDARD;
 
 use super::DemoArgs;
+use super::accounts::Account;
 use crate::config::{self, Settings};
 use crate::store::{self, Role};
 use crate::system::SystemEntropy;
@@ -26,21 +27,7 @@ pub(super) struct Stage {
     dir: PathBuf,
     public: String,
     admin: String,
-    accounts: Vec<(Vendor, StageAccount)>,
-}
-
-/// One account of the demo.
-pub(super) struct StageAccount {
-    pub(super) id: String,
-    pub(super) api_key: String,
-    path_secret: String,
-}
-
-impl StageAccount {
-    /// Where the platform is told to call.
-    pub(super) fn callback_url(&self, public_url: String) -> String {
-        format!("{public_url}/callbacks/{}/{}", self.id, self.path_secret)
-    }
+    accounts: Vec<Account>,
 }
 
 /// What the server says of itself; shown, never used to judge it.
@@ -67,21 +54,14 @@ impl Stage {
         }
         std::fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
         std::fs::write(dir.join(MARK), "Made by `aftersign demo`; the next one empties it.\n")?;
-        let accounts = Vendor::ALL.into_iter().map(|vendor| {
-            let account = StageAccount {
-                id: format!("demo-{}", vendor.name()),
-                api_key: URL_SAFE_NO_PAD.encode(random::<32>()),
-                path_secret: URL_SAFE_NO_PAD.encode(random::<24>()),
-            };
-            (vendor, account)
-        });
-        let accounts = accounts.collect();
+        let vendors = if args.platforms.is_empty() { Vendor::ALL.to_vec() } else { args.platforms.clone() };
+        let vendors: BTreeSet<Vendor> = vendors.into_iter().collect();
+        let accounts = vendors.into_iter().map(Account::new).collect();
         Ok(Self { dir, public: free_address()?, admin: free_address()?, accounts })
     }
 
-    pub(super) fn account(&self, vendor: Vendor) -> &StageAccount {
-        let found = self.accounts.iter().find(|(of, _)| *of == vendor);
-        &found.expect("every vendor was given an account").1
+    pub(super) fn accounts(&self) -> &[Account] {
+        &self.accounts
     }
 
     pub(super) fn public_url(&self) -> String {
@@ -120,27 +100,13 @@ impl Stage {
             self.public_url(),
             self.admin,
         );
-        for (vendor, account) in &self.accounts {
-            let field = match vendor {
-                Vendor::DropboxSign => "api_key",
-                Vendor::ESignAnyWhere => "api_token",
-            };
-            write!(
-                text,
-                "[[account]]\nid = \"{id}\"\nplatform = \"{vendor}\"\nbase_url = \"{base}\"\n\
-                 path_secrets = [\"{secret}\"]\ncredential = {{ {field} = \"{key}\" }}\nreconcile_hours = 6\n\n",
-                id = account.id,
-                base = sandbox.base_url(*vendor),
-                secret = account.path_secret,
-                key = account.api_key,
-            )?;
+        for account in &self.accounts {
+            account.write_config(sandbox, &mut text)?;
         }
-        text.push_str(
-            "[[destination]]\nid = \"archive\"\ntype = \"filesystem\"\nroot = \"archive\"\n\n\
-             [[rule]]\naccount = \"*\"\nwhen = [\"completed\"]\ndeliver_to = [\"archive\"]\n\
-             path = \"{platform}/{account}/{completed_at:%Y/%m}/{envelope_id}\"\n\
-             dispose = \"after-transfer\"\n",
-        );
+        text.push_str("[[destination]]\nid = \"archive\"\ntype = \"filesystem\"\nroot = \"archive\"\n\n");
+        for account in &self.accounts {
+            account.write_rule(&mut text)?;
+        }
         std::fs::create_dir_all(self.archive())?;
         std::fs::write(self.dir.join("vault.key"), STANDARD.encode(random::<32>()))?;
         std::fs::write(self.config(), text)?;

@@ -1,6 +1,7 @@
 //! A server of our own per test: the real binary, a real config file, a temporary folder, free ports; and the
 //! sandbox's world beside it where a test needs platforms.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -238,6 +239,7 @@ pub(crate) fn connect(sandbox: &Sandbox, site: &Site) {
             id: id.into(),
             api_key: key.into(),
             callback_url: format!("http://{}/callbacks/{id}/{SECRET}", site.listen),
+            secrets: BTreeMap::new(),
         });
     }
 }

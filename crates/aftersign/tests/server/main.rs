@@ -11,4 +11,6 @@ mod main_job;
 #[cfg(test)]
 mod people;
 #[cfg(test)]
+mod samples;
+#[cfg(test)]
 mod starts;

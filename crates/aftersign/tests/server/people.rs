@@ -1,5 +1,7 @@
 //! What needs a person, and what a person's word does.
 
+use std::collections::BTreeMap;
+
 use aftersign_sandbox::{AccountSpec, EnvelopeScript, FaultProfile, Outcome, SandboxConfig, Vendor};
 
 use crate::common::{DROPBOX_KEY, SECRET, Site, connect, dropbox_json, world};
@@ -26,6 +28,7 @@ async fn a_refused_access_makes_one_task_and_what_waited_goes_on_by_itself_when_
         id: "hr".into(),
         api_key: api_key.into(),
         callback_url: String::new(),
+        secrets: BTreeMap::new(),
     };
     sandbox.open_account(account("a key that we do not have"));
     let script = || EnvelopeScript { outcome: Outcome::Completed, ..EnvelopeScript::default() };
@@ -95,6 +98,9 @@ async fn what_no_callback_announced_is_found_by_a_sweep_and_counted_as_a_gap() {
         site.run(&["reconcile", "--account", "sales"]);
         !envelope(site, &id)["archived_at"].is_null()
     });
+    let shown = site.json(&["envelopes", "show", &id, "--json"]);
+    let explanation = shown["gap_explanation"].as_str().unwrap_or_default();
+    assert!(shown["gap"] == true && explanation.contains("no callback announced it"), "{shown}");
     let metrics = crate::common::exchange(
         &site.admin,
         b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
@@ -105,6 +111,24 @@ async fn what_no_callback_announced_is_found_by_a_sweep_and_counted_as_a_gap() {
         "{metrics}"
     );
     sandbox.stop().await;
+}
+
+#[test]
+fn what_a_platform_could_not_deliver_is_imported_beside_the_server_which_goes_on_with_it() {
+    let mut site = Site::new(None);
+    site.serve();
+    let package = "LWsUTvGgE4WpOvaQPT16idnxNj8=";
+    let payload = format!("{{\"name\":\"PACKAGE_COMPLETE\",\"packageId\":\"{package}\"}}");
+    std::fs::write(site.path("mail.txt"), format!("It was not delivered.\n{payload}\n")).unwrap();
+    let mail = site.path("mail.txt").display().to_string();
+    let imported = site.json(&["callbacks", "import", &mail, "--json"]);
+    assert_eq!(
+        (&imported["account"], &imported["imported"][0]["disposition"]),
+        (&"legal".into(), &"noted".into())
+    );
+    site.wait_for("the server goes on with it", |site| !envelope(site, package)["id"].is_null());
+    let callbacks = site.json(&["callbacks", "list", "--json"]);
+    assert_eq!(callbacks["callbacks"].as_array().unwrap().len(), 1, "{callbacks}");
 }
 
 #[test]

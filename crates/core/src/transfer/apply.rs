@@ -6,13 +6,14 @@ use super::{Change, Delivery, Item, Outcome, ParkReason, Parked, Phase, Staged, 
 use crate::artifact::{ArtifactKind, ArtifactRef, Content};
 use crate::backoff::Pace;
 use crate::digest::Digest;
-use crate::envelope::{Envelope, EnvelopeStatus};
+use crate::envelope::{Envelope, EnvelopeStatus, Extension};
 use crate::error::{Error, ErrorKind, NotBefore, Remedy};
 use crate::ids::DestinationId;
 use crate::journal::Action;
 use crate::limits::{
-    ACCESS_PROBE_EVERY, ARTIFACTS_MAX, NOT_FOUND_TRIES_MAX, PARK_LONGEST, RETRY_ATTEMPTS_MAX,
-    RETRY_ATTEMPTS_STORAGE_MAX, VERIFICATION_FAILURES_MAX,
+    ACCESS_PROBE_EVERY, ARTIFACTS_MAX, EXTENSION_FIRST_LOOK, EXTENSION_LATE_LOOK_EVERY, EXTENSION_LOOK_EVERY,
+    EXTENSION_OVERDUE, NOT_FOUND_TRIES_MAX, PARK_LONGEST, RETRY_ATTEMPTS_MAX, RETRY_ATTEMPTS_STORAGE_MAX,
+    VERIFICATION_FAILURES_MAX,
 };
 use crate::platform::Disposal;
 use crate::rule::Plan;
@@ -84,8 +85,9 @@ impl Transfer {
         change.answer = Some(envelope.clone());
         self.envelope = Some(envelope);
         self.confirmed_at = Some(now);
+        self.refresh_wanted |= self.is_outdated();
         if self.archived_at.is_some() && !changed && !self.refresh_wanted {
-            return self.await_disposal(now, pace);
+            return self.await_disposal(now, pace, change);
         }
         if changed && self.archived_at.take().is_some() {
             // It was archived in an earlier form (expired, then restarted): this one is fetched anew.
@@ -104,11 +106,46 @@ impl Transfer {
     }
 
     /// Everything is archived: disposal is due when the plan says so, or never.
-    fn await_disposal(&mut self, now: Timestamp, pace: &Pace) {
+    fn await_disposal(&mut self, now: Timestamp, pace: &Pace, change: &mut Change) {
         self.phase = Phase::Archived;
+        if self.awaits_extension() {
+            return self.await_extension(now, pace, change);
+        }
         let delay = self.plan.as_ref().and_then(|plan| plan.dispose.delay());
         let archived_at = self.archived_at.unwrap_or(now);
         self.due_at = delay.map(|delay| pace.after(archived_at, delay).max(now));
+        change.close_tasks.push(self.task_key(TaskKind::ExtensionOverdue));
+    }
+
+    /// The seal is not extended yet. Callbacks and sweeps tell of it; these looks are for what they miss. Nothing is
+    /// removed however long it takes.
+    fn await_extension(&mut self, now: Timestamp, pace: &Pace, change: &mut Change) {
+        let archived_at = self.archived_at.unwrap_or(now);
+        let ended_at = self.envelope.as_ref().and_then(|envelope| envelope.completed_at);
+        let since = ended_at.map_or(archived_at, |ended| ended.min(archived_at));
+        let first = pace.after(since, EXTENSION_FIRST_LOOK);
+        let is_unknown =
+            self.envelope.as_ref().is_some_and(|envelope| envelope.extension == Extension::Unknown);
+        self.due_at = Some(if now < first && is_unknown {
+            // It may have come already: what would tell could not be read.
+            pace.after(now, EXTENSION_LOOK_EVERY)
+        } else if now < first {
+            first
+        } else if now < pace.after(since, EXTENSION_OVERDUE) {
+            pace.after(now, EXTENSION_LOOK_EVERY)
+        } else {
+            change.open_tasks.push(TaskDraft::for_envelope(
+                TaskKind::ExtensionOverdue,
+                &self.account,
+                &self.envelope_id,
+                "The envelope is archived and stays at the platform: its seal was not extended within 45 days, and \
+                 removed now it could never be verified independently of the platform."
+                    .into(),
+                "Ask the platform whether the seal of this document will be extended. If it will not, remove the \
+                 document by hand, or give the account a rule with `dispose = \"after-days:N\"`.",
+            ));
+            pace.after(now, EXTENSION_LATE_LOOK_EVERY)
+        });
     }
 
     fn task_key(&self, kind: TaskKind) -> String {
@@ -184,7 +221,8 @@ impl Transfer {
             self.end_disposed("removed", now, change);
         } else if self.not_found < NOT_FOUND_TRIES_MAX {
             self.due_at = Some(pace.park_until(now, self.not_found));
-        } else if self.envelope.is_some() || announced == EnvelopeStatus::Cancelled {
+        } else if self.envelope.is_some() || self.deletion_announced || announced == EnvelopeStatus::Cancelled
+        {
             self.deleted(announced, now, change);
         } else {
             let what = "Nothing of that id is visible with this account's access: it never existed, was \
@@ -422,14 +460,20 @@ impl Transfer {
         self.note = None;
         self.verification_failures = 0;
         let first = self.archived_at.is_none();
+        let outdated = self.is_outdated();
         self.archived_at.get_or_insert(now);
+        self.archived_revision = self.envelope.as_ref().and_then(|envelope| envelope.revision.clone());
+        if outdated {
+            let detail = "the platform's newer files archived and verified as a new version";
+            change.journal.push((Action::EnvelopeArchived, detail.into()));
+        }
         if first {
             let files = self.items.len();
             change.journal.push((Action::EnvelopeArchived, format!("{files} files archived and verified")));
             let settled = [TaskKind::DeadLetter, TaskKind::DeletedBeforeArchived];
             change.close_tasks.extend(settled.map(|kind| self.task_key(kind)));
         }
-        self.await_disposal(now, pace);
+        self.await_disposal(now, pace, change);
         if self.refresh_wanted {
             self.phase = Phase::Ask;
             self.due_at = Some(now);
@@ -464,11 +508,8 @@ impl Transfer {
         self.note = None;
         self.disposed_at = Some(now);
         change.journal.push((Action::EnvelopeDisposed, how.into()));
-        change.close_tasks.push(TaskDraft::envelope_key(
-            TaskKind::KeptAtPlatform,
-            &self.account,
-            &self.envelope_id,
-        ));
+        let settled = [TaskKind::KeptAtPlatform, TaskKind::ExtensionOverdue];
+        change.close_tasks.extend(settled.map(|kind| self.task_key(kind)));
     }
 
     fn close(&mut self, note: String) {

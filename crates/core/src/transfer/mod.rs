@@ -24,7 +24,7 @@ use crate::limits::{
 };
 use crate::platform::Disposal;
 use crate::proof::TransferProof;
-use crate::rule::Plan;
+use crate::rule::{DisposePolicy, Plan};
 use crate::seams::{Receipt, Verification};
 use crate::task::TaskDraft;
 
@@ -194,6 +194,8 @@ pub struct Transfer {
     pub final_announced_at: Option<Timestamp>,
     /// The artifacts must be fetched again: the platform announced newer ones.
     pub refresh_wanted: bool,
+    /// A notification said that the platform deleted it; believed when nothing of that id is visible.
+    pub deletion_announced: bool,
     /// The platform's last answer.
     pub envelope: Option<Envelope>,
     /// When it gave that answer.
@@ -212,6 +214,8 @@ pub struct Transfer {
     pub disposal_asked_at: Option<Timestamp>,
     /// When everything was archived and verified.
     pub archived_at: Option<Timestamp>,
+    /// [`Envelope::revision`] of what was archived.
+    pub archived_revision: Option<String>,
     /// When it was removed at the platform.
     pub disposed_at: Option<Timestamp>,
 }
@@ -309,6 +313,8 @@ pub struct Wake {
     pub final_announced: bool,
     /// The platform announced new artifacts at this time.
     pub artifacts_at: Option<Timestamp>,
+    /// The platform announced that it was deleted.
+    pub deletion_announced: bool,
 }
 
 impl Wake {
@@ -318,8 +324,14 @@ impl Wake {
             Urgency::Now => now,
             Urgency::Soon => pace.after(now, REFRESH_AFTER),
         };
-        let artifacts_at = (news.kind == NotificationKind::ArtifactsReady).then_some(news.occurred_at);
-        Self { at, final_announced: news.kind.is_final(), artifacts_at: artifacts_at.flatten() }
+        let artifacts_at =
+            (news.kind == NotificationKind::ArtifactsReady).then(|| news.occurred_at.unwrap_or(now));
+        Self {
+            at,
+            final_announced: news.kind.is_final(),
+            artifacts_at,
+            deletion_announced: news.kind == NotificationKind::Deleted,
+        }
     }
 
     /// Both.
@@ -329,6 +341,7 @@ impl Wake {
             at: self.at.min(other.at),
             final_announced: self.final_announced || other.final_announced,
             artifacts_at: self.artifacts_at.max(other.artifacts_at),
+            deletion_announced: self.deletion_announced || other.deletion_announced,
         }
     }
 }
@@ -347,6 +360,7 @@ impl Transfer {
             note: None,
             final_announced_at: None,
             refresh_wanted: false,
+            deletion_announced: false,
             envelope: None,
             confirmed_at: None,
             plan: None,
@@ -356,6 +370,7 @@ impl Transfer {
             verification_failures: 0,
             disposal_asked_at: None,
             archived_at: None,
+            archived_revision: None,
             disposed_at: None,
         }
     }
@@ -397,6 +412,9 @@ impl Transfer {
         if self.refresh_wanted {
             return Step::Ask;
         }
+        if self.awaits_extension() {
+            return Step::Ask;
+        }
         // Real ages on purpose: they guard, they do not wait, and a rehearsal's pace must not wear them down.
         let is_fresh = |at: Option<Timestamp>, span| at.is_some_and(|at| Pace::real(0).after(at, span) > now);
         for (index, item) in self.items.iter().enumerate() {
@@ -422,6 +440,7 @@ impl Transfer {
 
     /// Takes a wake in. Back-offs, parked access and ends that are certain are not disturbed.
     pub fn wake(&mut self, wake: &Wake) {
+        self.deletion_announced |= wake.deletion_announced;
         if wake.final_announced {
             self.final_announced_at = self.final_announced_at.max(Some(wake.at));
             if self.parked.is_some_and(|parked| parked.reason == ParkReason::NotFinalYet) {
@@ -429,7 +448,10 @@ impl Transfer {
             }
         }
         let fetched_at = self.items.iter().filter_map(|item| item.staged.map(|staged| staged.at)).min();
-        if let (Some(fetched), Some(announced)) = (fetched_at, wake.artifacts_at) {
+        // Where the platform shows a revision, that tells whether the files are newer.
+        if let (Some(fetched), Some(announced), None) =
+            (fetched_at, wake.artifacts_at, &self.archived_revision)
+        {
             self.refresh_wanted |= Pace::real(0).after(announced, ANNOUNCEMENT_CLOCK_ALLOWANCE) > fetched;
         }
         match self.phase {
@@ -448,7 +470,11 @@ impl Transfer {
                 }
             }
             // An expired envelope can be restarted after its expired form was archived.
-            Phase::Archived if self.refresh_wanted || (wake.final_announced && !self.is_completed()) => {
+            Phase::Archived
+                if self.refresh_wanted
+                    || (wake.artifacts_at.is_some() && self.archived_revision.is_some())
+                    || (wake.final_announced && !self.is_completed()) =>
+            {
                 self.ask_at(wake.at);
             }
             // What looked lost may have been cancelled; what was not visible may be by now.
@@ -465,6 +491,18 @@ impl Transfer {
         let pending = if self.phase == Phase::Archived { None } else { self.due_at };
         self.phase = Phase::Ask;
         self.due_at = Some(pending.map_or(at, |due| due.min(at)));
+    }
+
+    /// Whether its removal waits for an extension that has not come.
+    pub(crate) fn awaits_extension(&self) -> bool {
+        let waits = self.plan.as_ref().is_some_and(|plan| plan.dispose == DisposePolicy::AfterExtension);
+        waits && self.envelope.as_ref().is_none_or(|envelope| envelope.extension.is_to_come())
+    }
+
+    /// Whether the platform shows other signed files than those that were archived.
+    pub(crate) fn is_outdated(&self) -> bool {
+        let shown = self.envelope.as_ref().and_then(|envelope| envelope.revision.as_ref());
+        self.archived_at.is_some() && shown.is_some() && shown != self.archived_revision.as_ref()
     }
 
     fn is_completed(&self) -> bool {

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::artifact::Content;
-use crate::envelope::EnvelopeStatus;
+use crate::envelope::{EnvelopeStatus, Extension};
 use crate::error::{ErrorKind, NotBefore, Remedy};
 use crate::limits::{RETRY_ATTEMPTS_MAX, VERIFICATION_FAILURES_MAX};
 use crate::rule::DisposePolicy;
@@ -18,17 +18,8 @@ fn pace() -> Pace {
 
 fn envelope(status: EnvelopeStatus) -> Envelope {
     Envelope {
-        id: EnvelopeId::new("e1"),
         name: Some("Contract".into()),
-        status,
-        status_at_platform: status.as_str().into(),
-        sender: None,
-        signers: Vec::new(),
-        created_at: None,
-        completed_at: None,
-        metadata: None,
-        test_mode: false,
-        route: None,
+        ..Envelope::new(EnvelopeId::new("e1"), status, status.as_str())
     }
 }
 
@@ -53,7 +44,7 @@ fn artifact(id: &str) -> ArtifactRef {
 fn woken(final_announced: bool) -> Transfer {
     let mut transfer =
         Transfer::new(TransferId::from_bytes([1; 16]), AccountId::new("hr"), EnvelopeId::new("e1"));
-    transfer.wake(&Wake { at: at(0), final_announced, artifacts_at: None });
+    transfer.wake(&Wake { at: at(0), final_announced, artifacts_at: None, deletion_announced: false });
     transfer
 }
 
@@ -63,12 +54,22 @@ fn receipt(digest: Digest, bytes: u64) -> Receipt {
 
 /// Does every step of a well-behaved world until none is due, and gives the steps' names.
 fn run(transfer: &mut Transfer, dispose: DisposePolicy, now: Timestamp) -> Vec<&'static str> {
+    run_in(transfer, &envelope(EnvelopeStatus::Completed), dispose, now)
+}
+
+/// The same where the platform shows `shown`.
+fn run_in(
+    transfer: &mut Transfer,
+    shown: &Envelope,
+    dispose: DisposePolicy,
+    now: Timestamp,
+) -> Vec<&'static str> {
     let mut steps = Vec::new();
     loop {
         let step = transfer.next(now);
         let outcome = match step.clone() {
             Step::Wait(_) => return steps,
-            Step::Ask => answered(EnvelopeStatus::Completed, dispose),
+            Step::Ask => Outcome::Found(Box::new(shown.clone()), Some(plan(dispose))),
             Step::List => Outcome::Listed(vec![artifact("1"), artifact("2")]),
             Step::Download(index) => Outcome::Staged(index, Digest::of(&[index as u8]), 10, now),
             Step::Compose => Outcome::Composed(Digest::of(b"manifest"), 20),
@@ -139,7 +140,7 @@ fn an_envelope_in_progress_is_watched_and_a_sweep_wakes_it() {
     let mut transfer = woken(false);
     transfer.apply(answered(EnvelopeStatus::InProgress, DisposePolicy::Never), at(0), &pace());
     assert_eq!(transfer.next(at(99_999)), Step::Wait(None));
-    transfer.wake(&Wake { at: at(5), final_announced: true, artifacts_at: None });
+    transfer.wake(&Wake { at: at(5), final_announced: true, artifacts_at: None, deletion_announced: false });
     assert_eq!(transfer.next(at(5)), Step::Ask);
 }
 
@@ -150,7 +151,7 @@ fn a_refused_access_parks_and_opens_one_task_per_account_and_goes_on_when_it_wor
     let change = transfer.apply(refused(), at(0), &pace());
     assert_eq!(change.open_tasks[0].key, "access_refused/hr");
     assert_eq!(transfer.failures, 0);
-    transfer.wake(&Wake { at: at(1), final_announced: true, artifacts_at: None });
+    transfer.wake(&Wake { at: at(1), final_announced: true, artifacts_at: None, deletion_announced: false });
     assert_eq!(transfer.next(at(2)), Step::Wait(Some(at(900))), "a wake does not spin");
     let change = transfer.apply(answered(EnvelopeStatus::Completed, DisposePolicy::Never), at(900), &pace());
     assert!(change.access_works);
@@ -241,9 +242,19 @@ fn wrong_bytes_in_the_archive_are_delivered_again_and_never_make_a_proof() {
 fn newer_artifacts_are_fetched_again_and_older_announcements_are_not() {
     let mut transfer = woken(true);
     run(&mut transfer, DisposePolicy::Never, at(10));
-    transfer.wake(&Wake { at: at(20), final_announced: true, artifacts_at: Some(at(7)) });
+    transfer.wake(&Wake {
+        at: at(20),
+        final_announced: true,
+        artifacts_at: Some(at(7)),
+        deletion_announced: false,
+    });
     assert_eq!(transfer.next(at(30)), Step::Wait(None));
-    transfer.wake(&Wake { at: at(20), final_announced: true, artifacts_at: Some(at(19)) });
+    transfer.wake(&Wake {
+        at: at(20),
+        final_announced: true,
+        artifacts_at: Some(at(19)),
+        deletion_announced: false,
+    });
     let steps = run(&mut transfer, DisposePolicy::Never, at(30));
     assert_eq!(steps.iter().filter(|step| **step == "download").count(), 2);
     assert_eq!(transfer.phase, Phase::Archived);
@@ -255,7 +266,12 @@ fn newer_artifacts_that_are_announced_while_a_removal_is_retried_are_fetched_bef
     run(&mut transfer, DisposePolicy::AfterDays(1), at(10));
     let due = transfer.due_at.unwrap();
     transfer.disposal_asked_at = Some(due);
-    transfer.wake(&Wake { at: due, final_announced: false, artifacts_at: Some(at(90)) });
+    transfer.wake(&Wake {
+        at: due,
+        final_announced: false,
+        artifacts_at: Some(at(90)),
+        deletion_announced: false,
+    });
     assert!(TransferProof::of(&transfer).is_err());
     let steps = run(&mut transfer, DisposePolicy::AfterDays(1), due);
     assert_eq!((steps[0], steps[1], steps[2]), ("ask", "list", "download"));
@@ -271,7 +287,7 @@ fn an_expired_envelope_that_was_archived_and_then_restarted_is_archived_anew_whe
     transfer.apply(Outcome::Listed(vec![artifact("1")]), at(1), &pace());
     run(&mut transfer, DisposePolicy::Never, at(1));
     assert_eq!(transfer.phase, Phase::Archived);
-    transfer.wake(&Wake { at: at(50), final_announced: true, artifacts_at: None });
+    transfer.wake(&Wake { at: at(50), final_announced: true, artifacts_at: None, deletion_announced: false });
     let steps = run(&mut transfer, DisposePolicy::Never, at(50));
     assert_eq!(&steps[..3], ["ask", "list", "download"]);
     assert_eq!(transfer.phase, Phase::Archived);
@@ -282,7 +298,7 @@ fn a_late_cancellation_explains_what_looked_lost_and_settles_its_task() {
     let mut transfer = woken(false);
     transfer.apply(Outcome::Gone(EnvelopeStatus::Sent), at(0), &pace());
     assert_eq!(transfer.phase, Phase::Lost);
-    transfer.wake(&Wake { at: at(9), final_announced: true, artifacts_at: None });
+    transfer.wake(&Wake { at: at(9), final_announced: true, artifacts_at: None, deletion_announced: false });
     assert_eq!(transfer.next(at(9)), Step::Ask);
     let change = transfer.apply(Outcome::Gone(EnvelopeStatus::Cancelled), at(9), &pace());
     assert_eq!(transfer.phase, Phase::Closed);
@@ -384,6 +400,90 @@ fn what_no_rule_wants_is_closed_and_looked_at_again_when_it_changes() {
     let mut transfer = woken(true);
     transfer.apply(answered(EnvelopeStatus::Expired, DisposePolicy::Never), at(0), &pace());
     assert_eq!((transfer.phase, transfer.due_at), (Phase::Closed, None));
-    transfer.wake(&Wake { at: at(5), final_announced: false, artifacts_at: None });
+    transfer.wake(&Wake { at: at(5), final_announced: false, artifacts_at: None, deletion_announced: false });
     assert_eq!(transfer.next(at(5)), Step::Ask);
+}
+
+/// A sealed envelope with the given signed file.
+fn sealed(file: &str, extension: Extension) -> Envelope {
+    Envelope { revision: Some(file.into()), extension, ..envelope(EnvelopeStatus::Completed) }
+}
+
+const DAY: i64 = 24 * 60 * 60;
+
+#[test]
+fn nothing_is_removed_before_the_seal_is_extended_and_the_extended_file_archived() {
+    let policy = DisposePolicy::AfterExtension;
+    for early in [Extension::Awaited, Extension::Unknown] {
+        let mut transfer = woken(true);
+        let steps = run_in(&mut transfer, &sealed("f1", early), policy, at(0));
+        assert!(!steps.contains(&"dispose"), "{steps:?}");
+        assert_eq!(transfer.phase, Phase::Archived);
+        // The second callback comes: the platform shows another file.
+        let told = Wake {
+            at: at(40 * DAY),
+            final_announced: false,
+            artifacts_at: Some(at(40 * DAY)),
+            deletion_announced: false,
+        };
+        transfer.wake(&told);
+        let steps = run_in(&mut transfer, &sealed("f2", Extension::Done), policy, at(40 * DAY));
+        let place = |name| steps.iter().position(|step| *step == name).unwrap();
+        assert!(place("download") < place("dispose"), "{steps:?}");
+        assert_eq!((transfer.phase, transfer.archived_revision.as_deref()), (Phase::Disposed, Some("f2")));
+    }
+}
+
+#[test]
+fn a_seal_that_is_never_extended_asks_a_person_and_removes_nothing() {
+    let policy = DisposePolicy::AfterExtension;
+    let mut transfer = woken(true);
+    run_in(&mut transfer, &sealed("f1", Extension::Awaited), policy, at(0));
+    assert_eq!(transfer.due_at, Some(at(41 * DAY)), "a look of our own, in case nothing tells of it");
+    let mut told = Vec::new();
+    for day in 41..120 {
+        while !matches!(transfer.next(at(day * DAY)), Step::Wait(_)) {
+            assert_eq!(transfer.next(at(day * DAY)), Step::Ask, "day {day}");
+            let answer = Outcome::Found(Box::new(sealed("f1", Extension::Awaited)), Some(plan(policy)));
+            let change = transfer.apply(answer, at(day * DAY), &pace());
+            told.extend(change.open_tasks.into_iter().map(|task| (day, task.kind)));
+        }
+    }
+    assert_eq!(told.first(), Some(&(45, TaskKind::ExtensionOverdue)));
+    // It comes after all.
+    let day = 130;
+    let steps = run_in(&mut transfer, &sealed("f2", Extension::Done), policy, at(day * DAY));
+    assert_eq!(steps.last(), Some(&"dispose"), "{steps:?}");
+}
+
+#[test]
+fn a_removal_that_was_due_is_off_when_the_platform_shows_newer_files() {
+    let mut transfer = woken(true);
+    let policy = DisposePolicy::AfterDays(3);
+    run_in(&mut transfer, &sealed("f1", Extension::Done), policy, at(0));
+    let steps = run_in(&mut transfer, &sealed("f2", Extension::Done), policy, at(3 * DAY));
+    let downloads = steps.iter().filter(|step| **step == "download").count();
+    assert_eq!((downloads, steps.last()), (2, Some(&"dispose")), "{steps:?}");
+}
+
+#[test]
+fn what_is_not_visible_and_was_announced_as_deleted_is_a_loss() {
+    let mut transfer = woken(false);
+    transfer.wake(&Wake { at: at(0), final_announced: true, artifacts_at: None, deletion_announced: true });
+    let mut kinds = Vec::new();
+    for second in 0..i64::from(NOT_FOUND_TRIES_MAX) {
+        let change = transfer.apply(Outcome::NotFound(EnvelopeStatus::InProgress), at(second), &pace());
+        kinds.extend(change.open_tasks.into_iter().map(|task| task.kind));
+    }
+    assert_eq!((transfer.phase, &kinds[..]), (Phase::Lost, &[TaskKind::DeletedBeforeArchived][..]));
+}
+
+#[test]
+fn a_seal_whose_state_could_not_be_read_is_looked_at_the_next_day() {
+    let mut transfer = woken(true);
+    let policy = DisposePolicy::AfterExtension;
+    run_in(&mut transfer, &sealed("f1", Extension::Unknown), policy, at(0));
+    assert_eq!(transfer.due_at, Some(at(DAY)));
+    let steps = run_in(&mut transfer, &sealed("f1", Extension::Done), policy, at(DAY));
+    assert_eq!(steps.last(), Some(&"dispose"), "{steps:?}");
 }

@@ -7,7 +7,8 @@ use aftersign_core::callback::{
 use aftersign_core::envelope::{Envelope, Lookup};
 use aftersign_core::ids::EnvelopeId;
 use aftersign_core::platform::{
-    Access, Call, CallbackUrl, Capabilities, Disposal, Identity, Page, Platform, Quota, Window,
+    Access, Call, CallbackUrl, Capabilities, CredentialShape, Disposal, Identity, Page, Platform, Quota,
+    Window,
 };
 use aftersign_core::proof::TransferProof;
 use aftersign_core::{Error, ErrorKind, Remedy};
@@ -38,8 +39,9 @@ impl Platform for TestPlatform {
     fn default_base_url(&self) -> Option<&'static str> {
         None
     }
-    fn credential_fields(&self) -> &'static [&'static str] {
-        &[]
+    fn credential_shapes(&self) -> &'static [CredentialShape] {
+        const SHAPES: [CredentialShape; 1] = [CredentialShape::of(&[])];
+        &SHAPES
     }
     fn callback_key_field(&self) -> Option<&'static str> {
         None

@@ -16,7 +16,7 @@ use aftersign_core::{Error, ErrorKind, Remedy, Timestamp};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, Method, Request, Response};
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
@@ -49,11 +49,23 @@ const PAGES_MAX: u32 = 1_000;
 /// for cancelled or expired requests.
 const SWEPT: [&str; 2] = ["complete:true", "declined:true"];
 
-fn call(
+/// A request without a body.
+pub(super) fn call(
     operation: &'static str,
     access: &Access,
     method: Method,
     path: &str,
+) -> Result<Request<Bytes>, Error> {
+    send(operation, access, method, path, Bytes::new())
+}
+
+/// A request; ids in `path` are checked before.
+pub(super) fn send(
+    operation: &'static str,
+    access: &Access,
+    method: Method,
+    path: &str,
+    body: Bytes,
 ) -> Result<Request<Bytes>, Error> {
     let key = access.credential.field("api_key");
     if key.trim().is_empty() {
@@ -61,12 +73,15 @@ fn call(
     }
     // Basic: the key is the user, the password is empty.
     let basic = format!("Basic {}", STANDARD.encode(format!("{key}:")));
-    let builder = Request::builder()
+    let mut builder = Request::builder()
         .method(method)
         .uri(format!("{}/{path}", access.base_url.trim_end_matches('/')))
         .header(AUTHORIZATION, secret_header(operation, &basic)?)
         .header(ACCEPT, "*/*");
-    request(operation, builder, Bytes::new())
+    if !body.is_empty() {
+        builder = builder.header(CONTENT_TYPE, "application/json");
+    }
+    request(operation, builder, body)
 }
 
 fn one_request(operation: &'static str, access: &Access, id: &str) -> Result<Request<Bytes>, Error> {
@@ -82,7 +97,7 @@ pub(super) fn whoami(access: &Access) -> Result<Call<Identity>, Error> {
         let account = answer.account;
         let name = account.email_address.or(account.account_id);
         let name = name.ok_or_else(|| unintelligible(OPERATION, "the account has neither e-mail nor id"))?;
-        Ok(Next::Done(Identity { name, callback_url: account.callback_url }))
+        Ok(Next::Done(Identity { name }))
     }))
 }
 
@@ -287,7 +302,7 @@ fn keep(
 }
 
 /// The JSON of a success, or what the refusal means.
-fn answer<T: serde::de::DeserializeOwned>(
+pub(super) fn answer<T: serde::de::DeserializeOwned>(
     operation: &'static str,
     response: &Response<Bytes>,
     now: Timestamp,
@@ -318,23 +333,22 @@ fn envelope(id: EnvelopeId, request: SignatureRequest) -> Envelope {
     let completed = status == EnvelopeStatus::Completed;
     let completed_at = request.signatures.iter().filter_map(|signature| signature.signed_at).max();
     let signer = |signature: Signature| Signer {
+        id: signature.signature_id,
         name: signature.signer_name,
         email: signature.signer_email_address,
         status_at_platform: signature.status_code,
         signed_at: signature.signed_at,
     };
     Envelope {
-        id,
         name: request.title,
-        status,
-        status_at_platform,
         sender: request.requester_email_address,
         signers: request.signatures.into_iter().map(signer).collect(),
         created_at: request.created_at,
         completed_at: completed_at.filter(|_| completed),
         metadata: request.metadata.map(|raw| raw.get().to_owned()),
         test_mode: request.test_mode.unwrap_or(false),
-        route: None,
+        expires_at: request.expires_at,
+        ..Envelope::new(id, status, status_at_platform)
     }
 }
 

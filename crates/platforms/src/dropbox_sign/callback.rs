@@ -285,14 +285,19 @@ impl News {
         }
     }
 
-    /// The signature the event is about; a decline may leave it unsaid, and then the declined one is it.
+    /// The signature the event is about. It is documented for views and signatures only; else it is the one whose
+    /// code says so, or the only one there is.
     fn related<'s>(&self, kind: NotificationKind, signatures: &'s [Signature]) -> Option<&'s Signature> {
-        match &self.metadata.related_signature_id {
-            Some(id) => signatures.iter().find(|signature| signature.signature_id.as_ref() == Some(id)),
-            None if kind == NotificationKind::Declined => {
-                signatures.iter().find(|signature| signature.status_code.as_deref() == Some("declined"))
-            }
-            None => None,
+        if let Some(id) = &self.metadata.related_signature_id {
+            return signatures.iter().find(|signature| signature.signature_id.as_ref() == Some(id));
+        }
+        let of_code = |code| signatures.iter().find(|one| one.status_code.as_deref() == Some(code));
+        let only = || if let [one] = signatures { Some(one) } else { None };
+        match kind {
+            NotificationKind::Declined => of_code("declined"),
+            NotificationKind::EmailBounced => of_code("error_invalid_email").or_else(only),
+            NotificationKind::AuthenticationFailed => only(),
+            _ => None,
         }
     }
 }
@@ -339,7 +344,9 @@ fn kind_of(event_type: &str) -> Known {
         "signature_request_destroyed" => Kind::Deleted,
         "signature_request_invalid" | "file_error" | "unknown_error" => Kind::Failed,
         "signature_request_reassigned" | "signature_request_delegated" => Kind::Delegated,
-        "signature_request_email_bounce" | "signature_request_incomplete_qes" => Kind::SenderNeeded,
+        "signature_request_email_bounce" => Kind::EmailBounced,
+        // A qualified signature asks for an identification, and it was not brought to its end.
+        "signature_request_incomplete_qes" => Kind::AuthenticationFailed,
         "signature_request_remind" | "signature_request_signer_removed" | "sign_url_invalid" => {
             Kind::Informed
         }

@@ -6,8 +6,12 @@
 
 mod api;
 mod callback;
+pub(crate) mod facts;
+mod registration;
 mod wire;
 
+#[cfg(test)]
+mod registration_tests;
 #[cfg(test)]
 mod tests;
 
@@ -18,9 +22,11 @@ use aftersign_core::envelope::{Envelope, Lookup};
 use aftersign_core::ids::EnvelopeId;
 use aftersign_core::limits::CALLBACK_BODY_BYTES_MAX;
 use aftersign_core::platform::{
-    Access, Call, CallbackUrl, Capabilities, Disposal, Identity, Page, Platform, Quota, Window,
+    Access, Call, CallbackUrl, Capabilities, CredentialShape, Disposal, Identity, OptionSpec, Page, Platform,
+    Quota, Registration, Window,
 };
 use aftersign_core::proof::TransferProof;
+use aftersign_core::secret::Secret;
 use bytes::Bytes;
 use http::{Request, Response};
 
@@ -32,6 +38,14 @@ pub struct DropboxSign;
 /// glossary).
 const ACKNOWLEDGEMENT: &str = "Hello API Event Received";
 
+/// Callbacks are registered for the whole account, or for one API app.
+const CLIENT_ID: OptionSpec = OptionSpec {
+    name: "client_id",
+    values: &[],
+    default: "",
+    about: "The API app whose event callback is read and registered; without it, the account's callback is.",
+};
+
 impl Platform for DropboxSign {
     fn name(&self) -> &'static str {
         "dropbox-sign"
@@ -42,8 +56,8 @@ impl Platform for DropboxSign {
             dispose: true,
             list_changes: true,
             registered_callback: true,
-            code_grant: false,
-            before_send_redirect: false,
+            register_callback: true,
+            ..Capabilities::default()
         }
     }
 
@@ -51,8 +65,13 @@ impl Platform for DropboxSign {
         Some("https://api.hellosign.com/v3")
     }
 
-    fn credential_fields(&self) -> &'static [&'static str] {
-        &["api_key"]
+    fn credential_shapes(&self) -> &'static [CredentialShape] {
+        const SHAPES: [CredentialShape; 1] = [CredentialShape::of(&["api_key"])];
+        &SHAPES
+    }
+
+    fn options(&self) -> &'static [OptionSpec] {
+        &[CLIENT_ID]
     }
 
     /// The account's primary API key makes `event_hash` (vendor's authentication page).
@@ -90,6 +109,20 @@ impl Platform for DropboxSign {
 
     fn acknowledge(&self, _inbound: &Inbound) -> Reply {
         Reply::ok(ACKNOWLEDGEMENT)
+    }
+
+    fn registration(&self, access: &Access) -> Result<Call<Registration>, Error> {
+        registration::read(access)
+    }
+
+    /// The key is not sent: the platform signs with the account's own API key.
+    fn register(
+        &self,
+        access: &Access,
+        url: &str,
+        _key: Option<&Secret>,
+    ) -> Result<Call<Registration>, Error> {
+        registration::register(access, url)
     }
 
     fn whoami(&self, access: &Access) -> Result<Call<Identity>, Error> {

@@ -307,8 +307,8 @@ fn every_event_type_means_what_the_facts_say() {
         ("signature_request_delegated", Kind::Delegated),
         ("signature_request_signer_removed", Kind::Informed),
         ("signature_request_remind", Kind::Informed),
-        ("signature_request_email_bounce", Kind::SenderNeeded),
-        ("signature_request_incomplete_qes", Kind::SenderNeeded),
+        ("signature_request_email_bounce", Kind::EmailBounced),
+        ("signature_request_incomplete_qes", Kind::AuthenticationFailed),
         ("signature_request_prepared", Kind::Prepared),
         ("signature_request_canceled", Kind::Cancelled),
         ("signature_request_expired", Kind::Expired),
@@ -343,6 +343,30 @@ fn every_event_type_means_what_the_facts_say() {
     let nameless =
         interpret(&event("signature_request_sent", json!({ "signature_request": { "title": "t" } })));
     assert!(matches!(nameless.meaning, Meaning::Quarantined(reason) if reason.contains("no id")));
+}
+
+#[test]
+fn the_signer_of_a_concern_is_named_as_in_all_other_news() {
+    let signers = json!([
+        { "signature_id": "s1", "signer_email_address": "jill@example.com", "status_code": "error_invalid_email" },
+        { "signature_id": "s2", "signer_email_address": "george@example.com", "status_code": "awaiting_signature" },
+    ]);
+    let signer = |kind: &str, related: Option<&str>, signers: &serde_json::Value| {
+        let request = json!({ "signature_request_id": ID, "signatures": signers });
+        let mut value = event(kind, json!({ "signature_request": request }));
+        value["event"]["event_metadata"] = json!({ "related_signature_id": related });
+        understood(interpret(&value).meaning).remove(0).signer
+    };
+    let (jill, george) = (Some("jill@example.com".to_owned()), Some("george@example.com".to_owned()));
+    assert_eq!(signer("signature_request_viewed", Some("s1"), &signers), jill);
+    assert_eq!(signer("signature_request_email_bounce", Some("s1"), &signers), jill);
+    assert_eq!(signer("signature_request_email_bounce", Some("s2"), &signers), george);
+    assert_eq!(signer("signature_request_email_bounce", None, &signers), jill, "its code says so");
+    assert_eq!(signer("signature_request_incomplete_qes", None, &signers), None, "it may be either");
+    let george_alone = json!([signers[1]]);
+    assert_eq!(signer("signature_request_incomplete_qes", None, &george_alone), george);
+    assert_eq!(signer("signature_request_email_bounce", None, &george_alone), george);
+    assert_eq!(signer("signature_request_viewed", None, &george_alone), None);
 }
 
 #[test]
@@ -404,6 +428,10 @@ fn a_request_is_read_with_its_status_signers_and_metadata() {
     assert_eq!(envelope.status, EnvelopeStatus::Completed);
     assert_eq!(envelope.completed_at.unwrap().as_second(), 1_348_177_750);
     assert_eq!(envelope.signers.len(), 2);
+    assert_eq!(envelope.signers[0].id.as_deref(), Some("10ab1cd037d9b6cba7975d61ff428c8d"));
+    assert_eq!(envelope.expires_at, None, "0 is no date");
+    let expiring = found(json!({ "expires_at": 1_348_200_000 }));
+    assert_eq!(expiring.expires_at.unwrap().as_second(), 1_348_200_000);
     assert!(envelope.metadata.unwrap().contains("\"matter\": \"2026/117\""));
     let nothing = found(json!({}));
     assert_eq!((nothing.status, nothing.metadata, nothing.test_mode), (EnvelopeStatus::Sent, None, false));
@@ -644,12 +672,4 @@ fn removal_is_asked_only_for_what_may_be_removed() {
         assert!(matches!(disposal.unwrap(), Disposal::Kept(_)));
         assert_eq!(asked, [format!("GET /v3/signature_request/{ID}")], "nothing is changed");
     }
-}
-
-#[test]
-fn whoami_tells_the_registered_callback() {
-    let call = DropboxSign.whoami(&access(&DropboxSign));
-    let identity = result(call, [answer(200, include_str!("fixtures/account.json"))]).unwrap();
-    assert_eq!(identity.name, "me@dropboxsign.com");
-    assert_eq!(identity.callback_url.as_deref(), Some("https://sign.example.com/callbacks/hr/secret"));
 }

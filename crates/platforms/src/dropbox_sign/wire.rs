@@ -4,7 +4,7 @@
 //! official SDK fails on the vendor's own examples. Where bytes or number spellings matter, they stay raw.
 
 use aftersign_core::Timestamp;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -81,6 +81,9 @@ pub(super) struct SignatureRequest {
     pub(super) metadata: Option<Box<RawValue>>,
     #[serde(deserialize_with = "lenient::seconds")]
     pub(super) created_at: Option<Timestamp>,
+    /// Only if the sender set it; 0 is "not set".
+    #[serde(deserialize_with = "lenient::seconds")]
+    pub(super) expires_at: Option<Timestamp>,
     #[serde(deserialize_with = "lenient::flag")]
     pub(super) test_mode: Option<bool>,
     #[serde(deserialize_with = "lenient::flag")]
@@ -154,6 +157,25 @@ pub(super) struct Account {
     pub(super) email_address: Option<String>,
     #[serde(default, deserialize_with = "lenient::text")]
     pub(super) callback_url: Option<String>,
+}
+
+/// Answer of `GET api_app/{client_id}`.
+#[derive(Deserialize)]
+pub(super) struct OneApp {
+    pub(super) api_app: App,
+}
+
+/// An API app of the account.
+#[derive(Deserialize)]
+pub(super) struct App {
+    #[serde(default, deserialize_with = "lenient::text")]
+    pub(super) callback_url: Option<String>,
+}
+
+/// `PUT account` and `PUT api_app/{client_id}`.
+#[derive(Serialize)]
+pub(super) struct RegisterCallback<'a> {
+    pub(super) callback_url: &'a str,
 }
 
 /// `error_name` and `error_msg` of a refusing answer.

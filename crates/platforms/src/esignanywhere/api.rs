@@ -14,8 +14,8 @@ use jiff::SignedDuration;
 
 use super::callback::guid;
 use super::wire::{
-    ActionDetail, Activity, Bulk, Configuration, EnvelopeV5, EnvelopeV6, ErrorAnswer, Find, Found,
-    FoundEnvelope, History, Person, Step, WhoAmI,
+    ActionDetail, Activity, Bulk, Configuration, EnvelopeV5, EnvelopeV6, ErrorAnswer, Expiration, Find,
+    Found, FoundEnvelope, History, Person, Step, WhoAmI,
 };
 use crate::exchange::{
     Body, excerpt, is_plain_refusal, misconfigured, own_status, read_json, refused_by_status,
@@ -155,7 +155,7 @@ pub(super) fn whoami(access: &Access) -> Result<Call<Identity>, Error> {
         let user: WhoAmI = api.answer(&response)?;
         let name = user.email.or(user.user_name).or(user.user_id);
         let name = name.ok_or_else(|| api.unintelligible("the answer names no user"))?;
-        Ok(Next::Done(Identity { name, callback_url: None }))
+        Ok(Next::Done(Identity { name }))
     }))
 }
 
@@ -183,10 +183,19 @@ fn fetch_metadata(api: &Api, mut envelope: Envelope) -> Result<Next<Lookup>, Err
     let request = api.get(&format!("envelope/{}/configuration", envelope.id))?;
     let api = api.clone();
     Ok(Next::Then(api.clone().then(request, move |response| {
-        let configuration = configuration(&api, &response)?;
-        envelope.metadata = configuration.and_then(|configuration| configuration.meta_data);
+        if let Some(configuration) = configuration(&api, &response)? {
+            envelope.metadata = configuration.meta_data;
+            let expiration = configuration.expiration_configuration.unwrap_or_default();
+            envelope.expires_at = expires_at(&expiration, envelope.created_at);
+        }
         Ok(Next::Done(Lookup::Found(Box::new(envelope))))
     })))
+}
+
+/// A date, or a span from the sending on.
+fn expires_at(expiration: &Expiration, sent_at: Option<Timestamp>) -> Option<Timestamp> {
+    let after = || sent_at?.checked_add(SignedDuration::from_secs(expiration.seconds_after_sending?)).ok();
+    expiration.expiration_date.or_else(after)
 }
 
 /// The configuration; `None` if the platform refuses it in its own words. Whatever else is not the configuration
@@ -259,17 +268,12 @@ fn envelope_v6(id: EnvelopeId, found: EnvelopeV6) -> Envelope {
     let status = status(&word);
     let finished = found.activities.iter().filter_map(|activity| activity.finished_date).max();
     Envelope {
-        id,
         name: found.name,
-        status,
-        status_at_platform: word,
         sender: found.sender_user_information.and_then(|sender| sender.email),
         signers: found.activities.into_iter().filter_map(signer_v6).collect(),
         created_at: found.sent_date.or(found.send_date),
         completed_at: finished.filter(|_| status == EnvelopeStatus::Completed),
-        metadata: None,
-        test_mode: false,
-        route: None,
+        ..Envelope::new(id, status, word)
     }
 }
 
@@ -283,6 +287,7 @@ fn signer_v6(activity: Activity) -> Option<Signer> {
     let detail: ActionDetail = serde_json::from_value(detail).unwrap_or_default();
     let person = detail.contact_information.unwrap_or_default();
     Some(Signer {
+        id: activity.id,
         name: full_name(&person),
         email: person.email,
         signed_at: activity.finished_date.filter(|_| activity.status.as_deref() == Some("Completed")),
@@ -309,22 +314,20 @@ fn envelope_v5(id: EnvelopeId, found: EnvelopeV5) -> Envelope {
     let finished = steps.iter().filter_map(|step| step.signed_date).max();
     let is_signer = |step: &Step| step.recipient_type.as_deref() != Some("Cc");
     Envelope {
-        id,
         name: options.name,
-        status,
-        status_at_platform: word,
-        sender: None,
         signers: steps.into_iter().filter(is_signer).map(signer_v5).collect(),
         created_at: found.send_date,
         completed_at: finished.filter(|_| status == EnvelopeStatus::Completed),
         metadata: options.meta_data_xml,
-        test_mode: false,
+        expires_at: found.expiration_date,
         route: Some(V5.to_owned()),
+        ..Envelope::new(id, status, word)
     }
 }
 
 fn signer_v5(step: Step) -> Signer {
     Signer {
+        id: step.id,
         name: join_names(step.first_name.as_deref(), step.last_name.as_deref()),
         email: step.email,
         status_at_platform: step.status,
@@ -384,17 +387,9 @@ fn found_envelope(row: FoundEnvelope, asked: &str) -> Option<Envelope> {
     let id = row.id.as_deref().and_then(guid)?;
     let word = word(row.status.as_deref().unwrap_or(asked));
     Some(Envelope {
-        id: EnvelopeId::new(id),
         name: row.name,
-        status: status(&word),
-        status_at_platform: word,
-        sender: None,
-        signers: Vec::new(),
-        created_at: None,
-        completed_at: None,
         metadata: row.meta_data,
-        test_mode: false,
-        route: None,
+        ..Envelope::new(EnvelopeId::new(id), status(&word), word)
     })
 }
 

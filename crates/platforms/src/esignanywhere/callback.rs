@@ -294,7 +294,7 @@ fn kind_of_action(word: &str) -> NotificationKind {
         "workstepopened" => NotificationKind::Opened,
         "sendsignnotification" => NotificationKind::Sent,
         "envelopeexpired" => NotificationKind::Expired,
-        "workstepdelegatedsenderactionrequired" => NotificationKind::SenderNeeded,
+        "workstepdelegatedsenderactionrequired" => NotificationKind::DelegationPending,
         _ => NotificationKind::Unknown,
     }
 }

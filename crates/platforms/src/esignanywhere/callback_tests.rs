@@ -55,7 +55,7 @@ fn every_action_means_what_the_facts_say_in_any_case() {
         ("sendSignNotification", Kind::Sent),
         ("envelopeExpired", Kind::Expired),
         ("evnelopeExipired", Kind::Expired),
-        ("workstepDelegatedSenderActionRequired", Kind::SenderNeeded),
+        ("workstepDelegatedSenderActionRequired", Kind::DelegationPending),
         ("fromTheFuture", Kind::Unknown),
     ] {
         for channel in [Some("envelope"), Some("status"), Some("workstep"), Some("draft"), None] {
@@ -127,7 +127,7 @@ fn an_action_under_the_events_name_is_the_action() {
         ("sendSignNotification", NotificationKind::Sent),
         ("workstepOpened", NotificationKind::Opened),
         ("workstepDelegated", NotificationKind::Delegated),
-        ("workstepDelegatedSenderActionRequired", NotificationKind::SenderNeeded),
+        ("workstepDelegatedSenderActionRequired", NotificationKind::DelegationPending),
     ] {
         let real = interpret(Some("status"), &format!("envelopeId={ID}&action={word}")).key;
         for channel in [Some("envelope"), Some("status"), Some("workstep"), Some("draft"), None] {

@@ -8,6 +8,7 @@ mod api;
 mod artifacts;
 mod callback;
 mod disposal;
+pub(crate) mod facts;
 mod wire;
 
 #[cfg(test)]
@@ -22,7 +23,8 @@ use aftersign_core::envelope::{Envelope, Lookup};
 use aftersign_core::ids::EnvelopeId;
 use aftersign_core::limits::CALLBACK_BODY_BYTES_MAX;
 use aftersign_core::platform::{
-    Access, Call, CallbackUrl, Capabilities, Disposal, Identity, Page, Platform, Quota, Window,
+    Access, Call, CallbackUrl, Capabilities, CredentialShape, Disposal, Identity, Page, Platform, Quota,
+    Window,
 };
 use aftersign_core::proof::TransferProof;
 use bytes::Bytes;
@@ -38,13 +40,8 @@ impl Platform for ESignAnyWhere {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            dispose: true,
-            list_changes: true,
-            registered_callback: false,
-            code_grant: false,
-            before_send_redirect: false,
-        }
+        // Callback URLs are set per envelope or in the organisation's pages: no call reads or registers an account's.
+        Capabilities { dispose: true, list_changes: true, ..Capabilities::default() }
     }
 
     /// Every customer has a host of their own (demo, SaaS, private).
@@ -52,8 +49,9 @@ impl Platform for ESignAnyWhere {
         None
     }
 
-    fn credential_fields(&self) -> &'static [&'static str] {
-        &["api_token"]
+    fn credential_shapes(&self) -> &'static [CredentialShape] {
+        const SHAPES: [CredentialShape; 1] = [CredentialShape::of(&["api_token"])];
+        &SHAPES
     }
 
     fn callback_key_field(&self) -> Option<&'static str> {

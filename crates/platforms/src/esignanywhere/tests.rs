@@ -57,6 +57,12 @@ fn an_envelope_comes_without_its_metadata_only_if_the_platform_itself_refuses_it
     assert_eq!(envelope.completed_at.unwrap().to_string(), "2026-07-02T12:30:00Z");
     let signers: Vec<_> = envelope.signers.iter().filter_map(|signer| signer.name.as_deref()).collect();
     assert_eq!(signers, ["Anna Signer", "Ben"]);
+    assert_eq!(envelope.signers[0].id.as_deref(), Some("a1"));
+    assert_eq!(envelope.expires_at.unwrap().to_string(), "2026-07-30T10:00:00Z", "28 days after the sending");
+    let dated =
+        CONFIGURATION.replace("\"ExpirationDate\": null", "\"ExpirationDate\": \"2026-08-01T00:00:00Z\"");
+    let dated = found(&[(200, COMPLETED), (200, dated.leak())]);
+    assert_eq!(dated.expires_at.unwrap().to_string(), "2026-08-01T00:00:00Z");
     for refusal in [(404, ERR0007), (400, ERR0063), (500, ERR0063), (403, "")] {
         assert_eq!(found(&[(200, COMPLETED), refusal]).metadata, None);
     }
@@ -116,6 +122,8 @@ fn envelopes_of_version_5_are_read_by_version_5() {
         assert_eq!(asked[1], format!("GET /api/v5/envelope/{ID}"));
         assert_eq!((envelope.status, envelope.route.as_deref()), (EnvelopeStatus::Completed, Some("v5")));
         assert_eq!(envelope.metadata.as_deref(), Some("<md/>"));
+        assert_eq!(envelope.expires_at.unwrap().to_string(), "2026-07-30T10:00:00Z");
+        assert_eq!(envelope.signers[0].id.as_deref(), Some("s1"));
         assert_eq!((envelope.signers.len(), envelope.sender.as_deref()), (1, None));
         assert_eq!(envelope.completed_at.unwrap().to_string(), "2026-07-02T11:00:00Z");
     }
@@ -349,6 +357,6 @@ fn the_base_url_may_name_the_host_or_the_api() {
         assert_eq!(call.request.uri(), "https://h.example/api/v6/authorization/whoami");
         assert_eq!(call.request.headers()["apitoken"], "s3cret");
         let identity = play(call, [answer(200, r#"{"UserId":"u","Email":"a@x.org","Roles":[]}"#)]).0.unwrap();
-        assert_eq!((identity.name.as_str(), identity.callback_url), ("a@x.org", None));
+        assert_eq!(identity.name, "a@x.org");
     }
 }

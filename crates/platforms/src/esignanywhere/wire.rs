@@ -73,6 +73,8 @@ pub(super) struct Person {
 #[serde(default, rename_all = "PascalCase")]
 pub(super) struct Activity {
     #[serde(deserialize_with = "lenient::text")]
+    pub(super) id: Option<String>,
+    #[serde(deserialize_with = "lenient::text")]
     pub(super) status: Option<String>,
     #[serde(deserialize_with = "lenient::date")]
     pub(super) finished_date: Option<Timestamp>,
@@ -96,6 +98,18 @@ pub(super) struct Configuration {
     /// One free text: XML by convention, anything in fact.
     #[serde(deserialize_with = "lenient::text")]
     pub(super) meta_data: Option<String>,
+    #[serde(deserialize_with = "lenient::value")]
+    pub(super) expiration_configuration: Option<Expiration>,
+}
+
+/// When an envelope expires: one of the two is set.
+#[derive(Deserialize, Default)]
+#[serde(default, rename_all = "PascalCase")]
+pub(super) struct Expiration {
+    #[serde(deserialize_with = "lenient::date")]
+    pub(super) expiration_date: Option<Timestamp>,
+    #[serde(rename = "ExpirationInSecondsAfterSending", deserialize_with = "lenient::value")]
+    pub(super) seconds_after_sending: Option<i64>,
 }
 
 /// `GET envelope/{id}/history`.
@@ -208,6 +222,8 @@ pub(super) struct EnvelopeV5 {
     pub(super) status: Option<String>,
     #[serde(deserialize_with = "lenient::date")]
     pub(super) send_date: Option<Timestamp>,
+    #[serde(deserialize_with = "lenient::date")]
+    pub(super) expiration_date: Option<Timestamp>,
     #[serde(deserialize_with = "lenient::value")]
     pub(super) basic_options: Option<BasicOptions>,
     /// One entry, unless it is a bulk.
@@ -256,6 +272,8 @@ pub(super) struct AttachmentV5 {
 #[derive(Deserialize, Default)]
 #[serde(default, rename_all = "PascalCase")]
 pub(super) struct Step {
+    #[serde(deserialize_with = "lenient::text")]
+    pub(super) id: Option<String>,
     #[serde(deserialize_with = "lenient::text")]
     pub(super) email: Option<String>,
     #[serde(deserialize_with = "lenient::text")]

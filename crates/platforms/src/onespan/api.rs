@@ -8,7 +8,7 @@ use aftersign_core::artifact::{ArtifactKind, ArtifactRef, Content};
 use aftersign_core::envelope::{Envelope, EnvelopeStatus, Lookup, Signer};
 use aftersign_core::ids::EnvelopeId;
 use aftersign_core::limits::ARTIFACTS_MAX;
-use aftersign_core::platform::{Access, Call, Disposal, Next, Page, Window};
+use aftersign_core::platform::{Access, Call, Disposal, Next, OptionSpec, Page, Window};
 use aftersign_core::proof::TransferProof;
 use aftersign_core::{Error, ErrorKind, Remedy, Timestamp};
 use bytes::Bytes;
@@ -16,10 +16,10 @@ use http::{Method, Request, Response, StatusCode};
 use jiff::SignedDuration;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::access::{Api, JSON, change, refused};
+use super::access::{Api, JSON, json_body, refused};
 use super::callback::{CONSENT, is_package_id};
 use super::wire::{Approval, Package, PackageList, Person, Role, SigningStatus, Trash};
-use crate::exchange::{excerpt, is_disturbed, own_status, safe_id};
+use crate::exchange::{excerpt, is_disturbed, option, own_status, safe_id};
 
 /// What stands in a path segment as it is (RFC 3986, unreserved); `=` at the end of ids does not.
 const IN_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
@@ -41,15 +41,32 @@ const FIELDS: &str = "field-summary";
 const RECORD: &str = "package";
 
 /// Rows per page: the most that is allowed.
-const PAGE_SIZE: u64 = 100;
+pub(super) const PAGE_SIZE: u64 = 100;
 /// Highest row asked for: beyond this the list's own count is taken for broken.
-const ROWS_MAX: u64 = 100_000;
+pub(super) const ROWS_MAX: u64 = 100_000;
 /// Widening of a window's end, because our clock and theirs differ.
 const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_mins(5);
 
 /// How lists are asked: official sources disagree (sheet section 2.5).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ListDialect {
+pub(super) const LIST_DIALECT: OptionSpec = OptionSpec {
+    name: "list_dialect",
+    values: &["sdk2024", "spec1151"],
+    default: "sdk2024",
+    about: "How lists are asked for a span of time: as the SDKs do since January 2024 (and as the OpenAPI 11.51 says \
+            where that is refused), or as the OpenAPI says from the start.",
+};
+
+/// How an envelope is removed.
+pub(super) const DISPOSE_MODE: OptionSpec = OptionSpec {
+    name: "dispose_mode",
+    values: &["trash", "delete"],
+    default: "trash",
+    about: "How an envelope is removed: into the trash, from which a person can take it back, or for good (completed \
+            ones only).",
+};
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ListDialect {
     /// As the SDKs do since January 2024: a status in `query`, `startDate` and `endDate`.
     Sdk2024,
     /// As OpenAPI 11.51 says: a folder in `query`, `lastUpdatedStartDate` and `lastUpdatedEndDate`.
@@ -57,12 +74,19 @@ pub enum ListDialect {
 }
 
 impl ListDialect {
-    /// What a sweep asks for, in turn. Drafts are left out where they can be: a draft has nothing to archive,
-    /// and one that is known is asked for directly. Without a `query` all folders but the trash are listed.
+    fn of(operation: &'static str, access: &Access) -> Result<Self, Error> {
+        Ok(match option(operation, access, &LIST_DIALECT)? {
+            "spec1151" => Self::Spec1151,
+            _ => Self::Sdk2024,
+        })
+    }
+
+    /// What a sweep asks for, in turn: in the order of a package's life, so that one which goes on from one state
+    /// to the next meanwhile is met there. Without a `query` all folders but the trash are listed.
     fn queries(self) -> &'static [&'static str] {
         match self {
             Self::Sdk2024 => {
-                &["COMPLETED", "DECLINED", "OPTED_OUT", "EXPIRED", "ARCHIVED", "SENT", "trashed"]
+                &["DRAFT", "SENT", "COMPLETED", "DECLINED", "OPTED_OUT", "EXPIRED", "ARCHIVED", "trashed"]
             }
             Self::Spec1151 => &["", "trashed"],
         }
@@ -83,14 +107,21 @@ impl ListDialect {
     }
 }
 
-/// How an envelope is removed at the platform.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum DisposeMode {
-    /// Into the trash, from which a person can take it back. The default: `DELETE` cannot be undone.
-    #[default]
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum DisposeMode {
+    /// Into the trash. The default: `DELETE` cannot be undone.
     Trash,
     /// For good. Of completed packages alone, since of others not all is archived.
     Delete,
+}
+
+impl DisposeMode {
+    fn of(operation: &'static str, access: &Access) -> Result<Self, Error> {
+        Ok(match option(operation, access, &DISPOSE_MODE)? {
+            "delete" => Self::Delete,
+            _ => Self::Trash,
+        })
+    }
 }
 
 /// A package's path, for an id that can stand in one.
@@ -172,17 +203,14 @@ fn envelope(id: EnvelopeId, found: Package) -> Envelope {
     let approvals: Vec<&Approval> = found.documents.iter().flat_map(|document| &document.approvals).collect();
     let metadata = found.data.map(|data| data.get().to_owned());
     Envelope {
-        id,
         name: found.name,
-        status,
-        status_at_platform: word,
         sender: found.sender.and_then(|sender| sender.email),
         signers: found.roles.iter().flat_map(|role| signers(role, &approvals)).collect(),
         created_at: found.created,
         completed_at: found.completed.filter(|_| status == EnvelopeStatus::Completed),
         metadata: metadata.filter(|text| text != "null" && text != "{}"),
-        test_mode: false,
-        route: None,
+        expires_at: found.due,
+        ..Envelope::new(id, status, word)
     }
 }
 
@@ -202,6 +230,7 @@ fn signers(role: &Role, approvals: &[&Approval]) -> Vec<Signer> {
         _ => None,
     };
     let signer = |person: &Person| Signer {
+        id: person.id.clone(),
         name: full_name(person),
         email: person.email.clone(),
         status_at_platform: word.map(str::to_owned),
@@ -377,14 +406,16 @@ struct Cursor {
     dialect: ListDialect,
     query: usize,
     from: u64,
+    /// How many rows the query had when its last page was read; 0 before the first.
+    count: u64,
 }
 
 impl Cursor {
     fn first(dialect: ListDialect) -> Self {
-        Self { dialect, query: 0, from: 1 }
+        Self { dialect, query: 0, from: 1, count: 0 }
     }
 
-    /// A cursor is `dialect.query.from`.
+    /// A cursor is `dialect.query.from.count`.
     fn read(text: &str) -> Option<Self> {
         let mut parts = text.split('.');
         let dialect = match parts.next()? {
@@ -393,28 +424,26 @@ impl Cursor {
             _ => return None,
         };
         let (query, from) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+        let count = parts.next()?.parse().ok()?;
         let fits = query < dialect.queries().len() && (1..=ROWS_MAX).contains(&from);
-        (fits && parts.next().is_none()).then_some(Self { dialect, query, from })
+        (fits && parts.next().is_none()).then_some(Self { dialect, query, from, count })
     }
 
     fn write(self) -> String {
-        format!("{}.{}.{}", self.dialect.letter(), self.query, self.from)
+        format!("{}.{}.{}.{}", self.dialect.letter(), self.query, self.from, self.count)
     }
 
     fn next_query(self) -> Option<Self> {
         let query = self.query + 1;
-        (query < self.dialect.queries().len()).then_some(Self { query, from: 1, ..self })
+        (query < self.dialect.queries().len()).then_some(Self { query, from: 1, count: 0, ..self })
     }
 }
 
 /// One page of one query. The list's date filter had a bug that gave wrong rows (PB-103413) and may be
 /// spelt otherwise than the instance reads it, so rows are filtered by us too.
-pub(super) fn changed_since(
-    access: &Access,
-    window: &Window,
-    dialect: ListDialect,
-) -> Result<Call<Page<Envelope>>, Error> {
+pub(super) fn changed_since(access: &Access, window: &Window) -> Result<Call<Page<Envelope>>, Error> {
     let api = Api::new("onespan list changes", access)?;
+    let dialect = ListDialect::of(api.operation, access)?;
     let cursor = match window.cursor.as_deref() {
         None => Some(Cursor::first(dialect)),
         Some(text) => Cursor::read(text),
@@ -426,7 +455,7 @@ pub(super) fn changed_since(
 }
 
 fn list(api: &Api, window: &Window, cursor: Cursor) -> Result<Call<Page<Envelope>>, Error> {
-    let request = api.get(&list_path(window, cursor))?;
+    let request = api.get(&list_path(window, cursor, api.owner.as_deref()))?;
     let (api, window) = (api.clone(), window.clone());
     Ok(api.clone().then(request, move |response| {
         let at_start = cursor.query == 0 && cursor.from == 1;
@@ -452,7 +481,7 @@ fn list(api: &Api, window: &Window, cursor: Cursor) -> Result<Call<Page<Envelope
 
 /// Newest first: a package that changes while pages are read moves to the front and pushes others back,
 /// which repeats rows. In the other order it would pull them forward, which skips some.
-fn list_path(window: &Window, cursor: Cursor) -> String {
+fn list_path(window: &Window, cursor: Cursor, owner: Option<&str>) -> String {
     let day = |at: Timestamp| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let until = window.until.checked_add(CLOCKS_DIFFER).unwrap_or(window.until);
     let (start, end) = cursor.dialect.dates();
@@ -460,17 +489,25 @@ fn list_path(window: &Window, cursor: Cursor) -> String {
         None | Some(&"") => String::new(),
         Some(query) => format!("query={query}&"),
     };
+    let owner = owner.map(|email| format!("ownerEmail={}&", utf8_percent_encode(email, NON_ALPHANUMERIC)));
+    let owner = owner.unwrap_or_default();
     let to = cursor.from + PAGE_SIZE - 1;
     format!(
-        "packages?{query}type=PACKAGE&from={}&to={to}&{start}={}&{end}={}&sort=updated&dir=desc",
+        "packages?{query}{owner}type=PACKAGE&from={}&to={to}&{start}={}&{end}={}&sort=updated&dir=desc",
         cursor.from,
         day(window.since),
         day(until)
     )
 }
 
-/// `from` counts from 1 and includes; a page may be shorter than asked for.
+/// `from` counts from 1 and includes; a page may be shorter than asked for. Where rows have gone since the last page
+/// (removed, or in another state now), as many may have slipped over the border unread, so it steps back by that.
 fn next_cursor(api: &Api, cursor: Cursor, rows: u64, count: Option<u64>) -> Result<Option<Cursor>, Error> {
+    let gone = count.map_or(0, |count| cursor.count.saturating_sub(count));
+    let cursor = Cursor { count: count.unwrap_or(0), ..cursor };
+    if gone > 0 {
+        return Ok(Some(Cursor { from: cursor.from.saturating_sub(gone).max(1), ..cursor }));
+    }
     let from = cursor.from.saturating_add(rows);
     let more = rows > 0 && count.map_or(rows >= PAGE_SIZE, |count| from <= count);
     match more {
@@ -488,12 +525,9 @@ fn is_wanted(row: &Package, window: &Window) -> bool {
 
 /// Asks once more what the package is, removes it, and asks whether it is gone: our own removal comes back
 /// as `PACKAGE_TRASH` or `PACKAGE_DELETE`, which is no news of a disposed envelope.
-pub(super) fn dispose(
-    access: &Access,
-    proof: &TransferProof,
-    mode: DisposeMode,
-) -> Result<Call<Disposal>, Error> {
+pub(super) fn dispose(access: &Access, proof: &TransferProof) -> Result<Call<Disposal>, Error> {
     let api = Api::new("onespan remove", access)?;
+    let mode = DisposeMode::of(api.operation, access)?;
     let path = package_path(&api, proof.envelope_id())?;
     let request = api.get(&path)?;
     let (asked, proven) = (proof.envelope_id().clone(), proof.status());
@@ -527,7 +561,7 @@ fn reason_to_keep(found: &Package, proven: EnvelopeStatus, mode: DisposeMode) ->
 
 /// The OpenAPI says `PUT`, the SDKs send `POST`: what the first is not allowed, the second is.
 fn trash(api: &Api, path: String, method: Method) -> Result<Next<Disposal>, Error> {
-    let body = change(api, &Trash { trashed: true })?;
+    let body = json_body(api.operation, &Trash { trashed: true })?;
     let first = method == Method::PUT;
     let request = api.send(method, &path, JSON, body)?;
     let api = api.clone();

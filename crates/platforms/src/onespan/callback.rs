@@ -18,7 +18,7 @@ use http::{HeaderMap, HeaderValue, Method};
 use serde_json::value::RawValue;
 
 use super::wire::Callback;
-use crate::exchange::{excerpt, without_mark};
+use crate::exchange::{excerpt, flaw, without_mark};
 use crate::lenient::parse_date;
 
 /// Longest package id (vendor's documentation of callbacks).
@@ -34,7 +34,7 @@ pub(super) const CONSENT: &str = "default-consent";
 
 /// The event names to register, as they are on the wire: the 21 of the Java SDK 11.68. `COBROWSE_REQUEST` is
 /// documented, but whether the API takes it is not known; it is understood when it comes.
-pub const EVENTS: [&str; 21] = [
+pub(super) const EVENTS: [&str; 21] = [
     "PACKAGE_CREATE",
     "TEMPLATE_CREATE",
     "PACKAGE_ACTIVATE",
@@ -246,12 +246,15 @@ fn notification_kind(name: &str, message: Option<&str>) -> (NotificationKind, Tr
         "PACKAGE_TRASH" | "PACKAGE_DELETE" => (Kind::Deleted, Trigger::Sender),
         "DOCUMENT_SIGNED" | "DOCUMENT_VIEWED" => (Kind::Opened, Trigger::Document),
         "SIGNER_COMPLETE" => (Kind::SignerFinished, Trigger::Signer),
-        READY | "SIGNER_LOCKED" | "KBA_FAILURE" => (Kind::SenderNeeded, Trigger::Signer),
+        // The signer is the last one, and it is the sender who must act.
+        READY => (Kind::ReadyForCompletion, Trigger::Sender),
+        "SIGNER_LOCKED" => (Kind::SignerLocked, Trigger::Signer),
+        "KBA_FAILURE" => (Kind::AuthenticationFailed, Trigger::Signer),
         // An out-of-office note needs nobody.
         "EMAIL_BOUNCE" if message.is_some_and(|word| word.trim().eq_ignore_ascii_case("OOTO")) => {
             (Kind::Informed, Trigger::Bounce)
         }
-        "EMAIL_BOUNCE" => (Kind::SenderNeeded, Trigger::Bounce),
+        "EMAIL_BOUNCE" => (Kind::EmailBounced, Trigger::Bounce),
         "ROLE_REASSIGN" => (Kind::Delegated, Trigger::Role),
         "PACKAGE_ATTACHMENT" => (Kind::Informed, Trigger::Signer),
         "COBROWSE_REQUEST" => (Kind::Informed, Trigger::Cobrowse),
@@ -268,40 +271,57 @@ fn looks_like_uuid(id: &str) -> bool {
 /// or such objects within the mail's text. Each becomes a callback for the one door, as if it had arrived.
 ///
 /// OneSpan does not send a failed callback again; it mails its payload to the sender (vendor's KB, seed).
-/// Integrators keep such payloads as a JSON array, often without `@class` and `createdDate`.
-///
-/// # Errors
-/// Why nothing was taken, for a person. It is all or nothing: what cannot be read is named, not skipped.
-pub fn failed_callbacks(text: &[u8]) -> Result<Vec<Inbound>, String> {
+/// Integrators keep such payloads as a JSON array, often without `@class` and `createdDate`. It is all or
+/// nothing: what cannot be read is named with its place, not skipped.
+pub(super) fn undelivered(text: &[u8]) -> Result<Vec<Inbound>, String> {
     if text.len() > IMPORT_BYTES_MAX {
         return Err(format!("the text is larger than {IMPORT_BYTES_MAX} bytes; import it in parts"));
     }
-    let text = std::str::from_utf8(without_mark(text)).map_err(|_| "the text is not UTF-8".to_owned())?;
+    let text = std::str::from_utf8(without_mark(text))
+        .map_err(|error| format!("the text is not UTF-8 (byte {})", error.valid_up_to() + 1))?;
     let mut objects = Vec::new();
     let (mut at, mut lists) = (0, true);
     while let Some(start) = text[at..].find(['{', '[']).map(|offset| at + offset) {
-        if text[start..].starts_with('[') && !(lists && is_list_of_objects(&text[start..])) {
+        let rest = &text[start..];
+        let is_list = rest.starts_with('[');
+        let is_json = if is_list { lists && is_list_of_objects(rest) } else { is_object(rest) };
+        if !is_json {
             at = start + 1;
             continue;
         }
-        let mut values = serde_json::Deserializer::from_str(&text[start..]).into_iter::<&RawValue>();
+        let mut values = serde_json::Deserializer::from_str(rest).into_iter::<&RawValue>();
         match values.next() {
             Some(Ok(value)) => {
-                objects.extend(members(value)?);
+                objects.extend(members(value).map_err(|reason| format!("{}: {reason}", place(text, start)))?);
                 at = start + values.byte_offset();
             }
             // A list that is cut off is read object by object; the one that is cut will say so.
-            _ if text[start..].starts_with('[') => (at, lists) = (start + 1, false),
-            _ => {
-                let line = text[..start].matches('\n').count() + 1;
-                return Err(format!("the JSON object that starts in line {line} cannot be read"));
-            }
+            _ if is_list => (at, lists) = (start + 1, false),
+            Some(Err(error)) => return Err(format!("{}: {}", place(text, start), unreadable(&error))),
+            None => break,
         }
     }
     if objects.is_empty() {
         return Err("there is no JSON object in the text".to_owned());
     }
     objects.into_iter().enumerate().map(|(index, object)| imported(index, object)).collect()
+}
+
+/// Where in a text a byte stands, for a person.
+fn place(text: &str, at: usize) -> String {
+    let before = &text[..at];
+    let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+    format!("line {}, column {column}", before.matches('\n').count() + 1)
+}
+
+/// What is wrong with the JSON that starts at that place; lines are counted from there.
+fn unreadable(error: &serde_json::Error) -> String {
+    format!("the JSON object that starts here cannot be read: {}", flaw(error))
+}
+
+/// Whether a brace opens a payload and not, say, `{name}` in the mail's own text.
+fn is_object(text: &str) -> bool {
+    text[1..].trim_start().starts_with('"')
 }
 
 /// Whether a bracket opens a list of payloads and not, say, `[Ticket 7]` in the mail's own text.

@@ -1,15 +1,20 @@
 //! OneSpan Sign (formerly eSignLive, also as ValidSign), its packages and its account's one callback.
 //!
 //! Its callbacks bear a key in the open, no event id and no state: they only say "look". Each is sent once,
-//! so what was missed comes back by sweeps or by the failure e-mail ([`failed_callbacks`]). Files can be
+//! so what was missed comes back by sweeps or by the failure e-mail that a person imports. Files can be
 //! fetched too early and are then silently incomplete, so the status is read before anything is named. The
 //! facts and their confidence are in this folder's `README.md`.
 
 mod access;
+mod account;
 mod api;
 mod callback;
+pub(crate) mod facts;
+mod token;
 mod wire;
 
+#[cfg(test)]
+mod account_tests;
 #[cfg(test)]
 mod tests;
 
@@ -19,18 +24,23 @@ use aftersign_core::callback::{CallbackSecrets, Inbound, Interpretation, Refusal
 use aftersign_core::envelope::{Envelope, Lookup};
 use aftersign_core::ids::EnvelopeId;
 use aftersign_core::platform::{
-    Access, Call, CallbackUrl, Capabilities, Disposal, Identity, Page, Platform, Quota, Window,
+    Access, Call, CallbackUrl, Capabilities, CredentialShape, Disposal, Identity, OptionSpec, Page, Platform,
+    Quota, Registration, Retention, Token, Window,
 };
 use aftersign_core::proof::TransferProof;
+use aftersign_core::secret::Secret;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 
-pub use access::{
-    OnBehalf, REGIONS, Registration, Token, client_app_token, oauth_token, region_base_url, register,
-    registration,
-};
-pub use api::{DisposeMode, ListDialect};
-pub use callback::{EVENTS, failed_callbacks};
+/// A key, or what a token is asked for with.
+const CREDENTIAL_SHAPES: [CredentialShape; 2] = [
+    CredentialShape::of(&["api_key"]),
+    CredentialShape {
+        fields: &["client_id", "client_secret", token::FLOW],
+        choice: Some((token::FLOW, &[token::CLIENT_APP, token::OAUTH2])),
+    },
+];
+const OPTIONS: [OptionSpec; 2] = [api::LIST_DIALECT, api::DISPOSE_MODE];
 
 /// The adapter.
 #[derive(Clone, Copy, Debug)]
@@ -38,36 +48,6 @@ pub struct OneSpan;
 
 /// Largest callback body: real ones stay below 1 KiB.
 const BODY_BYTES_MAX: usize = 64 * 1024;
-
-impl OneSpan {
-    /// Like [`Platform::dispose`], into the trash or for good. `DELETE` is permanent (vendor's manual), so
-    /// the trait's method takes the trash.
-    ///
-    /// # Errors
-    /// A credential, base URL or id that cannot be used.
-    pub fn dispose_by(
-        &self,
-        access: &Access,
-        proof: &TransferProof,
-        mode: DisposeMode,
-    ) -> Result<Call<Disposal>, Error> {
-        api::dispose(access, proof, mode)
-    }
-
-    /// Like [`Platform::changed_since`], beginning in the given dialect. The trait's method begins as the
-    /// SDKs do and turns to the OpenAPI's where that is refused.
-    ///
-    /// # Errors
-    /// A credential, base URL or cursor that cannot be used.
-    pub fn changed_since_in(
-        &self,
-        access: &Access,
-        window: &Window,
-        dialect: ListDialect,
-    ) -> Result<Call<Page<Envelope>>, Error> {
-        api::changed_since(access, window, dialect)
-    }
-}
 
 impl Platform for OneSpan {
     fn name(&self) -> &'static str {
@@ -79,18 +59,25 @@ impl Platform for OneSpan {
             dispose: true,
             list_changes: true,
             registered_callback: true,
-            code_grant: false,
-            before_send_redirect: false,
+            register_callback: true,
+            import_callbacks: true,
+            retention: true,
+            per_sender: true,
+            ..Capabilities::default()
         }
     }
 
-    /// Every region has a host of its own ([`REGIONS`]), and a good key is refused by the others.
+    /// Every region has a host of its own, and a good key is refused by the others.
     fn default_base_url(&self) -> Option<&'static str> {
         None
     }
 
-    fn credential_fields(&self) -> &'static [&'static str] {
-        &["api_key"]
+    fn credential_shapes(&self) -> &'static [CredentialShape] {
+        &CREDENTIAL_SHAPES
+    }
+
+    fn options(&self) -> &'static [OptionSpec] {
+        &OPTIONS
     }
 
     /// The callback key is chosen at registration and is not the API key.
@@ -135,8 +122,41 @@ impl Platform for OneSpan {
         }
     }
 
+    fn token(&self, access: &Access) -> Option<Result<Call<Token>, Error>> {
+        token::token(access)
+    }
+
+    fn senders(&self, access: &Access, cursor: Option<&str>) -> Result<Call<Page<String>>, Error> {
+        account::senders(access, cursor)
+    }
+
+    fn registration(&self, access: &Access) -> Result<Call<Registration>, Error> {
+        account::registration(access)
+    }
+
+    fn wanted_events(&self) -> &'static [&'static str] {
+        &callback::EVENTS
+    }
+
+    fn register(
+        &self,
+        access: &Access,
+        url: &str,
+        key: Option<&Secret>,
+    ) -> Result<Call<Registration>, Error> {
+        account::register(access, url, key)
+    }
+
+    fn undelivered(&self, text: &[u8]) -> Result<Vec<Inbound>, String> {
+        callback::undelivered(text)
+    }
+
+    fn retention(&self, access: &Access) -> Result<Call<Retention>, Error> {
+        account::retention(access)
+    }
+
     fn whoami(&self, access: &Access) -> Result<Call<Identity>, Error> {
-        access::whoami(access)
+        account::whoami(access)
     }
 
     fn fetch_envelope(&self, access: &Access, id: &EnvelopeId) -> Result<Call<Lookup>, Error> {
@@ -161,10 +181,10 @@ impl Platform for OneSpan {
     }
 
     fn changed_since(&self, access: &Access, window: &Window) -> Result<Call<Page<Envelope>>, Error> {
-        self.changed_since_in(access, window, ListDialect::Sdk2024)
+        api::changed_since(access, window)
     }
 
     fn dispose(&self, access: &Access, proof: &TransferProof) -> Result<Call<Disposal>, Error> {
-        self.dispose_by(access, proof, DisposeMode::Trash)
+        api::dispose(access, proof)
     }
 }

@@ -81,6 +81,9 @@ pub(super) struct Package {
     pub(super) updated: Option<Timestamp>,
     #[serde(deserialize_with = "lenient::date")]
     pub(super) completed: Option<Timestamp>,
+    /// When it expires if it is not completed.
+    #[serde(deserialize_with = "lenient::date")]
+    pub(super) due: Option<Timestamp>,
     #[serde(deserialize_with = "lenient::value")]
     pub(super) trashed: Option<bool>,
     #[serde(deserialize_with = "lenient::value")]
@@ -97,6 +100,9 @@ pub(super) struct Package {
 #[derive(Deserialize, Default)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct Person {
+    /// What callbacks call `sessionUser`.
+    #[serde(deserialize_with = "lenient::text")]
+    pub(super) id: Option<String>,
     #[serde(deserialize_with = "lenient::text")]
     pub(super) email: Option<String>,
     #[serde(deserialize_with = "lenient::text")]
@@ -217,7 +223,55 @@ pub(super) struct RegisterCallback<'a> {
     pub(super) url: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) key: Option<&'a str>,
-    pub(super) events: &'a [String],
+    pub(super) events: Vec<&'a str>,
+}
+
+/// `GET account/senders`.
+#[derive(Deserialize)]
+pub(super) struct SenderList {
+    #[serde(default, deserialize_with = "lenient::value")]
+    pub(super) count: Option<u64>,
+    /// Must be there: an answer without it is not this list.
+    #[serde(deserialize_with = "lenient::rows")]
+    pub(super) results: Vec<Option<Sender>>,
+}
+
+/// One of the account's users.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(super) struct Sender {
+    #[serde(deserialize_with = "lenient::text")]
+    pub(super) id: Option<String>,
+    #[serde(deserialize_with = "lenient::text")]
+    pub(super) email: Option<String>,
+    /// `INVITED`, `ACTIVE` or `LOCKED`.
+    #[serde(deserialize_with = "lenient::text")]
+    pub(super) status: Option<String>,
+}
+
+/// `GET dataRetentionSettings/dataManagementPolicy`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct RetentionPolicy {
+    /// Must be there, if only as `null`: an answer without it is not this policy.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub(super) transaction_retention: Option<RetentionDays>,
+}
+
+/// Days that a package stays after it reached a state; drafts and what is under way are not of interest.
+#[derive(Deserialize, Default)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct RetentionDays {
+    #[serde(deserialize_with = "lenient::value")]
+    pub(super) completed: Option<u32>,
+    #[serde(deserialize_with = "lenient::value")]
+    pub(super) archived: Option<u32>,
+    #[serde(deserialize_with = "lenient::value")]
+    pub(super) declined: Option<u32>,
+    #[serde(deserialize_with = "lenient::value")]
+    pub(super) opted_out: Option<u32>,
+    #[serde(deserialize_with = "lenient::value")]
+    pub(super) expired: Option<u32>,
 }
 
 /// `PUT packages/{id}`: into the trash.

@@ -4,8 +4,10 @@
 //! closed: until then the answer is "wait". Removing is `trash`, then `delete`; both are refused with the
 //! state as the reason, so the state is read again before anything is concluded.
 
+use std::fmt;
+
 use aftersign_core::artifact::ArtifactRef;
-use aftersign_core::envelope::{Envelope, Lookup};
+use aftersign_core::envelope::{Envelope, Extension, Lookup};
 use aftersign_core::platform::{Access, Call, Disposal, Identity, Next, Page, Window};
 use aftersign_core::{Error, ErrorKind, Remedy, Timestamp};
 use bytes::Bytes;
@@ -15,8 +17,8 @@ use jiff::SignedDuration;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::document::{self, FILE, HISTORY, MAIN, RECORD, ZIP, add_artifacts, author_email, awaits_sealing};
-use super::errors::{NOT_PERMITTED, error_of, is_absent, is_purged, reason, refused};
-use super::seal::Seal;
+use super::errors::{NOT_PERMITTED, error_of, is_absent, is_parameter_refused, is_purged, reason, refused};
+use super::seal::{extension_by_document, extension_by_history};
 use super::wire::{Document, DocumentList, Filter, History, Sorting};
 use super::{Subject, flow_api, is_document_id};
 use crate::exchange::{
@@ -34,8 +36,6 @@ const PAGE_SIZE: usize = 100;
 const OVERLAP: SignedDuration = SignedDuration::from_hours(1);
 /// Documents changed at one and the same moment: beyond this the list is taken for broken.
 const OFFSET_MAX: usize = 100_000;
-/// The cursor of the part of a sweep that asks for flows.
-const FLOWS: &str = "flows";
 
 /// Where and with what an account's API is called; cloned into the readers that go on asking.
 #[derive(Clone)]
@@ -74,7 +74,7 @@ impl Api {
     }
 
     /// A read from the Document API. Ids in `path` are checked before.
-    fn get(&self, path: &str) -> Result<Request<Bytes>, Error> {
+    pub(super) fn get(&self, path: &str) -> Result<Request<Bytes>, Error> {
         self.send(Method::GET, &format!("api/v2/{path}"), None)
     }
 
@@ -186,7 +186,7 @@ pub(super) fn whoami(access: &Access) -> Result<Call<Identity>, Error> {
         let list: DocumentList = api.answer(&response)?;
         let name = list.documents.iter().find_map(author_email);
         let name = name.unwrap_or_else(|| format!("a user of {} who has no documents yet", api.host()));
-        Ok(Next::Done(Identity { name, callback_url: None }))
+        Ok(Next::Done(Identity { name }))
     }))
 }
 
@@ -215,18 +215,25 @@ pub(super) fn fetch_document(access: &Access, id: String) -> Result<Call<Lookup>
         if document.is_deleted == Some(true) {
             return Ok(Next::Done(Lookup::Deleted { at: None }));
         }
-        let seal = Seal::of_document(&document, None);
-        if seal.extension != super::Extension::Unknown {
-            let envelope = document::envelope(&id, document, &seal);
-            return Ok(Next::Done(Lookup::Found(Box::new(envelope))));
-        }
-        ask_for_extension(&api, id, document)
+        with_extension(&api, &id.clone(), document, move |document, extension| {
+            let envelope = document::envelope(&id, document, extension);
+            Ok(Next::Done(Lookup::Found(Box::new(envelope))))
+        })
     }))
 }
 
-/// The history alone says whether the seal was extended. One that cannot be read never stops the archiving;
-/// a disturbance is tried again.
-fn ask_for_extension(api: &Api, id: String, document: Document) -> Result<Next<Lookup>, Error> {
+/// Goes on with how far the extension of a document's seal is. The history alone says whether it was extended; one that
+/// cannot be read never stops the archiving, and a disturbance is tried again.
+pub(super) fn with_extension<T: 'static>(
+    api: &Api,
+    id: &str,
+    document: Document,
+    then: impl FnOnce(Document, Extension) -> Result<Next<T>, Error> + Send + 'static,
+) -> Result<Next<T>, Error> {
+    let extension = extension_by_document(&document);
+    if extension != Extension::Unknown {
+        return then(document, extension);
+    }
     let request = api.get(&format!("documents/{id}/history?lang=en"))?;
     let api = api.clone();
     Ok(Next::Then(api.clone().then(request, move |response| {
@@ -234,8 +241,8 @@ fn ask_for_extension(api: &Api, id: String, document: Document) -> Result<Next<L
             return Err(api.refused(&response));
         }
         let history: Option<History> = api.answer(&response).ok();
-        let seal = Seal::of_document(&document, history.as_ref());
-        Ok(Next::Done(Lookup::Found(Box::new(document::envelope(&id, document, &seal)))))
+        let extension = history.map_or(Extension::Unknown, |history| extension_by_history(&history));
+        then(document, extension)
     })))
 }
 
@@ -304,59 +311,126 @@ pub(super) fn download(
     }
 }
 
-/// Pages go on from the last change seen, not by a growing offset: a document that changes while we read
-/// moves to the end, and everything behind it would slip by one unseen. Only documents of one and the same
-/// moment are counted through. The last part of a sweep asks for flows.
+/// Where a sweep's list of documents goes on, as `time/offset/which`.
+#[derive(Clone, Copy)]
+pub(super) struct Cursor {
+    start: Timestamp,
+    offset: usize,
+    which: Which,
+}
+
+/// Which documents a sweep lists.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Which {
+    /// Those that are envelopes of their own; the others come with their flow.
+    OutsideFlows,
+    /// A flow's too, because nothing else would show them, or because the filter is not known.
+    All,
+}
+
+impl Cursor {
+    /// The beginning, after the flows were listed.
+    pub(super) fn outside_flows(start: Timestamp) -> Self {
+        Self { start, offset: 0, which: Which::OutsideFlows }
+    }
+
+    /// The beginning where no flows can be listed.
+    pub(super) fn all(start: Timestamp) -> Self {
+        Self { start, offset: 0, which: Which::All }
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        let mut parts = text.split('/');
+        let (start, offset) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+        let which = match (parts.next()?, parts.next()) {
+            ("outside-flows", None) => Which::OutsideFlows,
+            ("all", None) => Which::All,
+            _ => return None,
+        };
+        (offset <= OFFSET_MAX).then_some(Self { start, offset, which })
+    }
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let which = match self.which {
+            Which::OutsideFlows => "outside-flows",
+            Which::All => "all",
+        };
+        write!(f, "{}/{}/{which}", self.start, self.offset)
+    }
+}
+
+/// Flows first, because it depends on them which documents are listed.
 pub(super) fn changed_since(access: &Access, window: &Window) -> Result<Call<Page<Envelope>>, Error> {
     let api = Api::new("scrive list changes", access)?;
-    let first = window.since.checked_sub(OVERLAP).unwrap_or(Timestamp::UNIX_EPOCH);
-    if window.cursor.as_deref() == Some(FLOWS) {
-        return flow_api::changed_since(api, first);
-    }
-    let (start, offset) = read_cursor(window.cursor.as_deref(), first).ok_or_else(|| {
+    let Some(cursor) = window.cursor.as_deref() else {
+        let first = window.since.checked_sub(OVERLAP).unwrap_or(Timestamp::UNIX_EPOCH);
+        return match flow_api::is_off(access) {
+            true => changed_documents(&api, Cursor::all(first)),
+            false => flow_api::changed_since(api, access, first),
+        };
+    };
+    let cursor = Cursor::read(cursor).ok_or_else(|| {
         api.error(ErrorKind::Rejected, Remedy::Abandon, "the sweep's cursor is none of ours; start again")
     })?;
+    changed_documents(&api, cursor)
+}
+
+/// Pages go on from the last change seen, not by a growing offset: a document that changes while we read
+/// moves to the end, and everything behind it would slip by one unseen. Only documents of one and the same
+/// moment are counted through.
+pub(super) fn changed_documents(api: &Api, cursor: Cursor) -> Result<Call<Page<Envelope>>, Error> {
     // No end: what changes while we read is found now rather than next time.
-    let filter = [
-        Filter::Mtime { start_time: start.to_string() },
+    let mut filter = vec![
+        Filter::Mtime { start_time: cursor.start.to_string() },
         Filter::IsAuthor,
         Filter::IsNotTemplate,
         Filter::IsNotInTrash,
     ];
-    let request = api.get(&list_path(&api, &filter, PAGE_SIZE, offset)?)?;
+    if cursor.which == Which::OutsideFlows {
+        filter.push(Filter::IsNotPartOfAFlow);
+    }
+    let request = api.get(&list_path(api, &filter, PAGE_SIZE, cursor.offset)?)?;
+    let api = api.clone();
     Ok(api.clone().then(request, move |response| {
+        if cursor.which == Which::OutsideFlows && is_parameter_refused(&response) {
+            let all = Cursor { which: Which::All, ..cursor };
+            return changed_documents(&api, all).map(Next::Then);
+        }
         let list: DocumentList = api.answer(&response)?;
-        let rows = list.documents.len();
-        // The server may send fewer rows than asked for; its count is right up to 1,000 beyond the offset.
-        let more = match list.total_matching {
-            Some(total) => rows > 0 && total > u64::try_from(offset + rows).unwrap_or(u64::MAX),
-            None => rows >= PAGE_SIZE,
-        };
-        let last = list.documents.last().and_then(|document| document.mtime);
-        let next = match last.filter(|last| *last > start) {
-            _ if !more => FLOWS.to_owned(),
-            Some(last) => format!("{last}/0"),
-            None => format!("{start}/{}", offset + rows),
-        };
+        let next = next_page(cursor, &list).map(|next| next.to_string());
         let items = list.documents.into_iter().filter(|row| row.is_template != Some(true));
         let items = items.map(|row| listed(&api, row)).collect::<Result<_, Error>>()?;
-        Ok(Next::Done(Page { items, next: Some(next) }))
+        Ok(Next::Done(Page { items, next }))
     }))
 }
 
+/// Where to go on; `None` at the end.
+fn next_page(cursor: Cursor, list: &DocumentList) -> Option<Cursor> {
+    let rows = list.documents.len();
+    let offset = cursor.offset + rows;
+    // The server may send fewer rows than asked for; its count is right up to 1,000 beyond the offset.
+    let more = match list.total_matching {
+        Some(total) => rows > 0 && total > u64::try_from(offset).unwrap_or(u64::MAX),
+        None => rows >= PAGE_SIZE,
+    };
+    // A list that is not in order is counted through: its last row says nothing about the others.
+    let in_order = list.documents.is_sorted_by_key(|document| document.mtime);
+    let last = list.documents.last().and_then(|document| document.mtime);
+    let next = match last.filter(|last| in_order && *last > cursor.start) {
+        Some(start) => Cursor { start, offset: 0, ..cursor },
+        None => Cursor { offset, ..cursor },
+    };
+    more.then_some(next)
+}
+
+/// A row has no history, so it cannot tell whether the seal is extended; but its revision differs then.
 fn listed(api: &Api, row: Document) -> Result<Envelope, Error> {
     let id = row.id.clone().filter(|id| is_document_id(id));
     let id = id.ok_or_else(|| api.unintelligible("a row of the list has no id"))?;
-    let seal = Seal::of_document(&row, None);
-    Ok(document::envelope(&id, row, &seal))
-}
-
-/// A cursor is `time/offset`.
-fn read_cursor(cursor: Option<&str>, first: Timestamp) -> Option<(Timestamp, usize)> {
-    let Some(cursor) = cursor else { return Some((first, 0)) };
-    let (start, offset) = cursor.split_once('/')?;
-    let (start, offset) = (start.parse().ok()?, offset.parse().ok()?);
-    (offset <= OFFSET_MAX).then_some((start, offset))
+    let extension = extension_by_document(&row);
+    Ok(document::envelope(&id, row, extension))
 }
 
 /// What removing one document led to.

@@ -11,14 +11,17 @@ use aftersign_core::callback::{
 use aftersign_core::ids::EnvelopeId;
 use aftersign_core::platform::CallbackUrl;
 
-use super::document::{author_email, party_email};
+use super::document::{author_email, party_address};
 use super::wire::{Document, Party};
 use super::{flow, is_document_id};
 use crate::exchange::{excerpt, without_mark};
 use crate::form;
 
-/// Undelivered invitations told from one callback: more are the same news.
-const UNDELIVERED_MAX: usize = 50;
+/// Parties told of from one callback: more than any document has that people sign.
+const PARTIES_MAX: usize = 50;
+
+/// What a party's delivery status says of an invitation that came back.
+const NOT_DELIVERED: &str = "not_delivered";
 
 /// One URL takes both kinds (this adapter tells them apart).
 pub(super) fn urls(base: &str) -> Vec<CallbackUrl> {
@@ -188,10 +191,8 @@ fn known_state(id: &str, sealed: Option<bool>, document: Document, inbound: &Inb
         }
     };
     let mut news = with_end(state(id, &status, &word, sealed, &document));
-    if status == "pending" {
-        let undelivered = document.parties.iter().filter(|party| is_undelivered(party));
-        news.extend(undelivered.take(UNDELIVERED_MAX).map(|party| undelivered_news(id, &document, party)));
-    }
+    let told = document.parties.iter().filter_map(|party| party_news(id, &status, &document, party));
+    news.extend(told.take(PARTIES_MAX));
     Interpretation {
         key,
         repeat_means,
@@ -205,10 +206,7 @@ fn state(id: &str, status: &str, word: &str, sealed: Option<bool>, document: &Do
     let parties = &document.parties;
     let kind = match status {
         "preparation" | "awaiting_start" => NotificationKind::Prepared,
-        "pending" if parties.iter().any(|party| party.sign_time.is_some()) => {
-            NotificationKind::SignerFinished
-        }
-        "pending" if parties.iter().any(was_opened) => NotificationKind::Opened,
+        // How far each party is follows with their names: news of nobody would settle everybody's concerns.
         "pending" => NotificationKind::Sent,
         // The flag is true only when the sealed file bears its digital signature.
         "closed" if sealed == Some(true) => NotificationKind::ArtifactsReady,
@@ -228,33 +226,48 @@ fn state(id: &str, status: &str, word: &str, sealed: Option<bool>, document: &Do
         && let Some(party) = parties.iter().find(|party| party.rejected_time.is_some())
     {
         told.occurred_at = party.rejected_time;
-        told.signer = party_email(party);
+        told.signer = party_address(party);
         told.detail = party.rejection_reason.as_deref().map(excerpt);
     }
     told
 }
 
+/// How far a party is, at the time it got there, under the same name in all news: signed, else opened, else not reached.
 /// The author sees the document while preparing it; only others open it.
-fn was_opened(party: &Party) -> bool {
-    party.seen_time.is_some() && party.is_author != Some(true)
+fn party_news(id: &str, status: &str, document: &Document, party: &Party) -> Option<Notification> {
+    let opened_at = party.seen_time.filter(|_| party.is_author != Some(true));
+    let (kind, word, at) = match (party.sign_time, opened_at) {
+        (Some(at), _) => (NotificationKind::SignerFinished, "signed", Some(at)),
+        (None, Some(at)) => (NotificationKind::Opened, "seen", Some(at)),
+        (None, None) if status == "pending" && is_undelivered(party) => {
+            (NotificationKind::EmailBounced, NOT_DELIVERED, document.mtime)
+        }
+        (None, None) => return None,
+    };
+    let mut told = news(id, kind, word);
+    told.occurred_at = at;
+    told.signer = party_address(party);
+    if kind == NotificationKind::EmailBounced {
+        told.detail = Some(match was_bounced(&party.email_delivery_status) {
+            true => "the invitation could not be delivered: check the e-mail address".to_owned(),
+            false => "the invitation by SMS could not be delivered: check the number".to_owned(),
+        });
+        told.sender = author_email(document);
+    }
+    Some(told)
 }
 
 /// Whether the invitation of a party that still has to act came back.
 fn is_undelivered(party: &Party) -> bool {
-    let bounced = |status: &Option<String>| status.as_deref() == Some("not_delivered");
-    let arrived = |status: &Option<String>| status.as_deref() == Some("delivered");
+    let has_arrived = |status: &Option<String>| status.as_deref() == Some("delivered");
     let (email, mobile) = (&party.email_delivery_status, &party.mobile_delivery_status);
-    let done = party.sign_time.or(party.rejected_time).or(party.seen_time).is_some();
-    !done && (bounced(email) || bounced(mobile)) && !arrived(email) && !arrived(mobile)
+    let is_done = party.rejected_time.or(party.seen_time).is_some();
+    let has_bounced = was_bounced(email) || was_bounced(mobile);
+    !is_done && has_bounced && !has_arrived(email) && !has_arrived(mobile)
 }
 
-fn undelivered_news(id: &str, document: &Document, party: &Party) -> Notification {
-    let mut told = news(id, NotificationKind::SenderNeeded, "not_delivered");
-    told.occurred_at = document.mtime;
-    told.signer = party_email(party);
-    told.detail = Some("the invitation could not be delivered: check the address".to_owned());
-    told.sender = author_email(document);
-    told
+fn was_bounced(delivery_status: &Option<String>) -> bool {
+    delivery_status.as_deref() == Some(NOT_DELIVERED)
 }
 
 /// News of an envelope, with nothing but the platform's word for it.

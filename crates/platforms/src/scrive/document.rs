@@ -2,10 +2,9 @@
 
 use aftersign_core::Error;
 use aftersign_core::artifact::{ArtifactKind, ArtifactRef, Content};
-use aftersign_core::envelope::{Envelope, EnvelopeStatus, Signer};
+use aftersign_core::envelope::{Envelope, EnvelopeStatus, Extension, Signer};
 use aftersign_core::ids::EnvelopeId;
 
-use super::seal::Seal;
 use super::wire::{Attachment, Document, Party};
 use crate::listing::ArtifactList;
 
@@ -16,25 +15,34 @@ pub(super) const FILE: &str = "file";
 pub(super) const HISTORY: &str = "history";
 pub(super) const RECORD: &str = "document";
 
+/// What an envelope's route begins with: the document's version, which a removal must name.
+const VERSION: &str = "version=";
+
+/// The version of a document that its envelope remembers.
+pub(super) fn confirmed_version(envelope: &Envelope) -> Option<u64> {
+    envelope.route.as_deref()?.strip_prefix(VERSION)?.parse().ok()
+}
+
 /// The document as an envelope of its own.
-pub(super) fn envelope(id: &str, document: Document, seal: &Seal) -> Envelope {
+pub(super) fn envelope(id: &str, document: Document, extension: Extension) -> Envelope {
     let status = status(&document);
     let sender = author_email(&document);
     let completed_at = document.parties.iter().filter_map(|party| party.sign_time).max();
     let signers = signers(&document);
+    let revision = sealed_file(&document).map(str::to_owned);
     let tags = document.tags.filter(|tags| tags.get().trim() != "[]");
     Envelope {
-        id: EnvelopeId::new(id),
         name: document.title,
-        status,
-        status_at_platform: document.status.unwrap_or_default(),
         sender,
         signers,
         created_at: document.ctime,
         completed_at: completed_at.filter(|_| status == EnvelopeStatus::Completed),
         metadata: tags.map(|tags| tags.get().to_owned()),
-        test_mode: false,
-        route: Some(seal.to_route()),
+        expires_at: document.timeout_time,
+        revision,
+        extension,
+        route: document.object_version.map(|version| format!("{VERSION}{version}")),
+        ..Envelope::new(EnvelopeId::new(id), status, document.status.unwrap_or_default())
     }
 }
 
@@ -76,6 +84,7 @@ fn signer(party: &Party) -> Signer {
         "waiting"
     };
     Signer {
+        id: party.id.clone(),
         name: party_name(party),
         email: party_email(party),
         status_at_platform: Some(status.to_owned()),
@@ -103,8 +112,13 @@ fn field(party: &Party, kind: &str) -> Option<String> {
 }
 
 /// The party's e-mail address: the field of type `email`.
-pub(super) fn party_email(party: &Party) -> Option<String> {
+fn party_email(party: &Party) -> Option<String> {
     field(party, "email")
+}
+
+/// Who a party is in notifications: the address, else the platform's id, which core looks up among the signers.
+pub(super) fn party_address(party: &Party) -> Option<String> {
+    party_email(party).or_else(|| party.id.clone())
 }
 
 /// The sender: the party with `is_author`.

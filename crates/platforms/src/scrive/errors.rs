@@ -45,6 +45,12 @@ pub(super) fn is_purged(response: &Response<Bytes>) -> bool {
         && error.error_message.is_some_and(|message| message.to_ascii_lowercase().contains("purged"))
 }
 
+/// Whether the call itself was understood and one of its parameters was not: an older server than the parameter.
+pub(super) fn is_parameter_refused(response: &Response<Bytes>) -> bool {
+    let kind = error_of(response).error_type;
+    own_status(response) == Some(400) && kind.is_some_and(|kind| kind.starts_with("request_parameters_"))
+}
+
 /// What the platform says, for a person.
 pub(super) fn reason(error: &ErrorAnswer) -> String {
     let said = error.error_message.as_ref().or(error.explanation.as_ref()).or(error.message.as_ref());

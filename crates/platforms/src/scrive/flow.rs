@@ -7,12 +7,12 @@
 use aftersign_core::callback::{
     IdempotencyKey, Inbound, Interpretation, Meaning, NotificationKind, RepeatMeans,
 };
-use aftersign_core::envelope::EnvelopeStatus;
+use aftersign_core::envelope::{EnvelopeStatus, Signer};
 use aftersign_core::ids::EnvelopeId;
 use serde_json::{Map, Value};
 
 use super::callback::{news, quarantined};
-use super::wire::{Instance, id_text};
+use super::wire::{FlowUser, Instance, id_text};
 use super::{flow_id, is_document_id, times};
 use crate::exchange::{Body, excerpt};
 
@@ -20,6 +20,8 @@ use crate::exchange::{Body, excerpt};
 const VERSION: u64 = 1;
 /// Documents of one flow: beyond this an answer is taken for broken, for each costs several calls.
 pub(super) const DOCUMENTS_MAX: usize = 200;
+/// Participants of one flow that are read: more than any has.
+const PARTICIPANTS_MAX: usize = 200;
 
 /// What the callback means. The repair of trailing commas serves this reading only; the record keeps the
 /// bytes as they came.
@@ -62,7 +64,7 @@ fn is_known_version(version: &Value) -> bool {
 fn event_of(id: &str, word: &str, event: &Map<String, Value>) -> Interpretation {
     let raw_time = event.get("event_created").and_then(Value::as_str);
     let occurred_at = raw_time.and_then(times::parse);
-    let kind = kind_of(word);
+    let kind = kind_of(word, event);
     let mut told = news(id, kind, word);
     told.occurred_at = occurred_at;
     // The process description's name of the participant; not a person's. `user` is an older spelling.
@@ -101,17 +103,20 @@ fn detail(event: &Map<String, Value>, bad_time: Option<&str>) -> Option<String> 
     (!parts.is_empty()).then(|| excerpt(&parts.join("; ")))
 }
 
-/// The eight types of the vendor's article and the names of its drafts.
-fn kind_of(word: &str) -> NotificationKind {
+/// The eight types of the vendor's article and the names of its drafts. Who was let in has it before them.
+fn kind_of(word: &str, event: &Map<String, Value>) -> NotificationKind {
+    let result = event.get("result").and_then(Value::as_str);
+    let is_success = result.is_some_and(|result| result.trim().eq_ignore_ascii_case("success"));
     match word.to_ascii_lowercase().as_str() {
         "completed" | "finished" => NotificationKind::Finished,
         "failed" => NotificationKind::Failed,
         "cancelled" | "canceled" => NotificationKind::Cancelled,
         "flow_rejected" | "rejection" => NotificationKind::Declined,
         "timed_out" => NotificationKind::Expired,
-        // The participant may try again; what became of it is in the detail.
+        // After a failure the participant may try again; what became of it is in the detail.
+        "authentication_attempted" | "authentication_attempt" if is_success => NotificationKind::Opened,
         "authentication_attempted" | "authentication_attempt" => NotificationKind::Informed,
-        "authentication_max_failures_exceeded" => NotificationKind::SenderNeeded,
+        "authentication_max_failures_exceeded" => NotificationKind::SignerLocked,
         "custom" => NotificationKind::Informed,
         _ => NotificationKind::Unknown,
     }
@@ -133,6 +138,18 @@ pub(super) fn document_ids(instance: &Instance) -> Result<Vec<String>, &'static 
         return Err("the flow instance's list of documents has no end");
     }
     Ok(ids)
+}
+
+/// Those who take part and have an address. Callbacks name them by their names in the process description.
+pub(super) fn participants(instance: &Instance) -> Vec<Signer> {
+    let parameters = [&instance.process_parameters, &instance.template_parameters];
+    let named = parameters.into_iter().flatten().find_map(|parameters| parameters.users.as_ref());
+    let signer = |(name, user): (&String, &Value)| {
+        let user: FlowUser = serde_json::from_value(user.clone()).ok()?;
+        let email = Some(user.id.trim().to_owned()).filter(|_| user.id_type == "email");
+        Some(Signer { id: Some(excerpt(name)), email: Some(email?), ..Signer::default() })
+    };
+    named.into_iter().flatten().take(PARTICIPANTS_MAX).filter_map(signer).collect()
 }
 
 /// What an instance's word and the statuses of its documents together mean. Flow 0.11.0 knows three words

@@ -3,32 +3,41 @@
 //! A document's callback carries its whole state and no event name; a Flow instance's carries one event.
 //! Neither is signed, so every act follows a `GET`. Ids are told apart by their shape: up to 19 digits for a
 //! document, a UUID for a flow. A document deleted before its seal is extended can never be verified
-//! independently again: [`Seal`] tells. The facts and their confidence are in this folder's `README.md`.
+//! independently again: `seal.rs` tells. The facts and their confidence are in this folder's `README.md`.
 
 mod api;
 mod callback;
 mod document;
 mod errors;
+pub(crate) mod facts;
 mod flow;
 mod flow_api;
+mod redaction;
+mod retention;
 mod seal;
 mod times;
 mod wire;
 
 #[cfg(test)]
+mod news_tests;
+#[cfg(test)]
+mod seal_tests;
+#[cfg(test)]
+mod sweep_tests;
+#[cfg(test)]
 mod tests;
 
-pub use seal::{Extension, Seal};
-
-use aftersign_core::artifact::ArtifactRef;
+use aftersign_core::artifact::{ArtifactKind, ArtifactRef};
 use aftersign_core::callback::{CallbackSecrets, Inbound, Interpretation, Refusal, Reply};
 use aftersign_core::envelope::{Envelope, Lookup};
 use aftersign_core::ids::EnvelopeId;
 use aftersign_core::limits::CALLBACK_BODY_BYTES_MAX;
 use aftersign_core::platform::{
-    Access, Call, CallbackUrl, Capabilities, Disposal, Identity, Page, Platform, Quota, Window,
+    Access, Call, CallbackUrl, Capabilities, CredentialShape, Disposal, Identity, OptionSpec, Page, Platform,
+    Quota, Retention, Window,
 };
 use aftersign_core::proof::TransferProof;
+use aftersign_core::rule::DisposePolicy;
 use aftersign_core::{Error, ErrorKind, Remedy};
 use bytes::Bytes;
 use http::{Request, Response};
@@ -39,6 +48,11 @@ use crate::exchange::safe_id;
 #[derive(Clone, Copy, Debug)]
 pub struct Scrive;
 
+/// How the account is let in.
+static CREDENTIAL_SHAPES: [CredentialShape; 1] =
+    [CredentialShape::of(&["api_token", "api_secret", "access_token", "access_secret"])];
+/// What only accounts here can be told.
+static OPTIONS: [OptionSpec; 1] = [flow_api::FLOW_BASE];
 /// Digits of the largest 64-bit id.
 const DOCUMENT_ID_DIGITS_MAX: usize = 19;
 
@@ -86,15 +100,13 @@ impl Platform for Scrive {
 
     fn capabilities(&self) -> Capabilities {
         Capabilities {
-            // A sealed document that is removed before its extension can never be verified independently again,
-            // and nothing yet archives the extended file before a removal: so nothing is removed.
-            dispose: false,
+            dispose: true,
             list_changes: true,
-            // Set per document; no account-wide one can be read.
-            registered_callback: false,
-            // Scrive's grant is OAuth 1.0.
-            code_grant: false,
-            before_send_redirect: false,
+            extends_seals: true,
+            retention: true,
+            // Callbacks are set per document and flow: no account-wide one can be read or registered. Scrive's grant
+            // is OAuth 1.0, so there is no code grant.
+            ..Capabilities::default()
         }
     }
 
@@ -103,8 +115,13 @@ impl Platform for Scrive {
         Some("https://scrive.com")
     }
 
-    fn credential_fields(&self) -> &'static [&'static str] {
-        &["api_token", "api_secret", "access_token", "access_secret"]
+    /// Personal access credentials and OAuth 1.0 tokens alike.
+    fn credential_shapes(&self) -> &'static [CredentialShape] {
+        &CREDENTIAL_SHAPES
+    }
+
+    fn options(&self) -> &'static [OptionSpec] {
+        &OPTIONS
     }
 
     fn callback_key_field(&self) -> Option<&'static str> {
@@ -142,6 +159,26 @@ impl Platform for Scrive {
     /// Any 2xx ends the retries; the body is ignored, and shown to Scrive's administrators.
     fn acknowledge(&self, _inbound: &Inbound) -> Reply {
         Reply::ok("OK")
+    }
+
+    fn retention(&self, access: &Access) -> Result<Call<Retention>, Error> {
+        retention::retention(access)
+    }
+
+    /// A document that is removed before its seal is extended can never be verified independently again; and a flow's
+    /// documents cannot be removed alone.
+    fn default_dispose(&self, envelope: &Envelope) -> DisposePolicy {
+        match is_document_id(envelope.id.as_str()) {
+            true => DisposePolicy::AfterExtension,
+            false => DisposePolicy::Never,
+        }
+    }
+
+    fn redacted(&self, artifact: &ArtifactRef, bytes: &[u8]) -> Option<Vec<u8>> {
+        if artifact.kind != ArtifactKind::PlatformRecord {
+            return None;
+        }
+        redaction::redacted(bytes)
     }
 
     fn whoami(&self, access: &Access) -> Result<Call<Identity>, Error> {
@@ -182,7 +219,7 @@ impl Platform for Scrive {
     fn dispose(&self, access: &Access, proof: &TransferProof) -> Result<Call<Disposal>, Error> {
         match Subject::of("scrive delete", proof.envelope_id())? {
             Subject::Document(id) => {
-                api::dispose_document(access, id, Seal::of(proof.envelope()).object_version)
+                api::dispose_document(access, id, document::confirmed_version(proof.envelope()))
             }
             Subject::Flow(id) => flow_api::dispose(access, id),
         }

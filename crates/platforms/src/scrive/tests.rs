@@ -6,37 +6,34 @@ use aftersign_core::callback::{
 use aftersign_core::envelope::{Envelope, EnvelopeStatus, Lookup};
 use aftersign_core::error::ErrorKind;
 use aftersign_core::ids::EnvelopeId;
-use aftersign_core::platform::{Credential, Disposal, Platform, Window};
+use aftersign_core::platform::{Credential, Disposal, Platform};
 use aftersign_core::secret::Secret;
 use bytes::Bytes;
 use http::{Method, Response};
-use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
-use super::{Extension, Scrive, Seal};
-use crate::testing::{
-    access, answer, envelope, inbound, line, now, play, proof, recorded, result, understood,
-};
+use super::Scrive;
+use crate::testing::{access, answer, envelope, inbound, line, play, proof, recorded, result, understood};
 
-const ID: &str = "8222115557375075439";
-const OTHER: &str = "8222115557375075440";
-const FLOW: &str = "1e3a60ea-80b8-44bb-9e59-c64d8697b959";
-const CLOSED: &str = include_str!("fixtures/document_closed.json");
-const SEALED_HISTORY: &str = include_str!("fixtures/history_sealed.json");
-const EXTENDED_HISTORY: &str = include_str!("fixtures/history_extended.json");
-const INSTANCE: &str = include_str!("fixtures/flow_instance.json");
+pub(super) const ID: &str = "8222115557375075439";
+pub(super) const OTHER: &str = "8222115557375075440";
+pub(super) const FLOW: &str = "1e3a60ea-80b8-44bb-9e59-c64d8697b959";
+pub(super) const CLOSED: &str = include_str!("fixtures/document_closed.json");
+pub(super) const SEALED_HISTORY: &str = include_str!("fixtures/history_sealed.json");
+pub(super) const EXTENDED_HISTORY: &str = include_str!("fixtures/history_extended.json");
+pub(super) const INSTANCE: &str = include_str!("fixtures/flow_instance.json");
 const NOT_SEALED: &str = include_str!("fixtures/error_not_sealed.json");
-const MANAGED: &str = include_str!("fixtures/error_managed_by_flow.json");
-const FLOW_ERROR: &str = include_str!("fixtures/error_flow.json");
-const DELIVERY_SEALED: &[u8] = include_bytes!("fixtures/delivery_sealed.http");
-const DELIVERY_EXTENDED: &[u8] = include_bytes!("fixtures/delivery_extended.http");
-const DELIVERY_BOUNCED: &[u8] = include_bytes!("fixtures/delivery_pending_bounced.http");
-const DELIVERY_REJECTED: &[u8] = include_bytes!("fixtures/delivery_rejected.http");
+pub(super) const MANAGED: &str = include_str!("fixtures/error_managed_by_flow.json");
+pub(super) const FLOW_ERROR: &str = include_str!("fixtures/error_flow.json");
+pub(super) const DELIVERY_SEALED: &[u8] = include_bytes!("fixtures/delivery_sealed.http");
+pub(super) const DELIVERY_EXTENDED: &[u8] = include_bytes!("fixtures/delivery_extended.http");
+pub(super) const DELIVERY_BOUNCED: &[u8] = include_bytes!("fixtures/delivery_pending_bounced.http");
+pub(super) const DELIVERY_REJECTED: &[u8] = include_bytes!("fixtures/delivery_rejected.http");
 const DELIVERY_V1: &[u8] = include_bytes!("fixtures/delivery_v1.http");
 const DELIVERY_SALESFORCE: &[u8] = include_bytes!("fixtures/delivery_salesforce.http");
 
 /// The article's samples, verbatim.
-const SAMPLES: [(&str, &str); 8] = [
+pub(super) const SAMPLES: [(&str, &str); 8] = [
     ("completed", include_str!("fixtures/flow_completed.json")),
     ("failed", include_str!("fixtures/flow_failed.json")),
     ("cancelled", include_str!("fixtures/flow_cancelled.json")),
@@ -50,7 +47,7 @@ const SAMPLES: [(&str, &str); 8] = [
     ("custom", include_str!("fixtures/flow_custom.json")),
 ];
 
-fn read(body: impl Into<Bytes>) -> Interpretation {
+pub(super) fn read(body: impl Into<Bytes>) -> Interpretation {
     Scrive.interpret(&inbound(Method::POST, None, "", body))
 }
 
@@ -61,36 +58,39 @@ fn quarantine(body: impl Into<Bytes>) -> String {
     }
 }
 
-fn only(body: impl Into<Bytes>) -> Notification {
+pub(super) fn only(body: impl Into<Bytes>) -> Notification {
     let mut news = understood(read(body).meaning);
     assert_eq!(news.len(), 1);
     news.remove(0)
 }
 
 /// The closed document with other members.
-fn document(more: Value) -> String {
+pub(super) fn document(more: Value) -> String {
     let mut value: Value = serde_json::from_str(CLOSED).unwrap();
     value.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     value.to_string()
 }
 
-fn form(id: &str, sealed: &str, json: &str) -> String {
+pub(super) fn form(id: &str, sealed: &str, json: &str) -> String {
     let json = percent_encoding::utf8_percent_encode(json, percent_encoding::NON_ALPHANUMERIC);
     format!("document_id={id}&document_signed_and_sealed={sealed}&document_json={json}")
 }
 
-fn fetch(id: &str, answers: Vec<Response<Bytes>>) -> Lookup {
+pub(super) fn fetch(id: &str, answers: Vec<Response<Bytes>>) -> Lookup {
     result(Scrive.fetch_envelope(&access(&Scrive), &EnvelopeId::new(id)), answers).unwrap()
 }
 
-fn found(id: &str, answers: Vec<Response<Bytes>>) -> Envelope {
+pub(super) fn found(id: &str, answers: Vec<Response<Bytes>>) -> Envelope {
     match fetch(id, answers) {
         Lookup::Found(envelope) => *envelope,
         other => panic!("{other:?}"),
     }
 }
 
-fn list(id: &str, answers: Vec<Response<Bytes>>) -> Result<Vec<ArtifactRef>, aftersign_core::Error> {
+pub(super) fn list(
+    id: &str,
+    answers: Vec<Response<Bytes>>,
+) -> Result<Vec<ArtifactRef>, aftersign_core::Error> {
     result(Scrive.list_artifacts(&access(&Scrive), &envelope(id, EnvelopeStatus::Completed)), answers)
 }
 
@@ -110,10 +110,12 @@ fn recorded_document_callbacks_are_understood_and_the_id_keeps_every_digit() {
     assert_eq!(sealed.envelope, Some(EnvelopeId::new(ID)));
     assert_eq!((sealed.kind.as_deref(), sealed.repeat_means), (Some("closed"), RepeatMeans::Nothing));
     let news = understood(sealed.meaning);
+    let signed = NotificationKind::SignerFinished;
     assert_eq!(
         news.iter().map(|told| told.kind).collect::<Vec<_>>(),
-        [NotificationKind::Finished, NotificationKind::ArtifactsReady]
+        [NotificationKind::Finished, NotificationKind::ArtifactsReady, signed, signed]
     );
+    assert_eq!(news[1].occurred_at, news[0].occurred_at);
     assert_eq!(news[0].sender.as_deref(), Some("me@example.com"));
     assert_eq!(news[0].name.as_deref(), Some("Lease / Flat 4"));
     assert_eq!(news[0].occurred_at.unwrap().to_string(), "2026-10-03T10:00:08.4Z");
@@ -123,15 +125,6 @@ fn recorded_document_callbacks_are_understood_and_the_id_keeps_every_digit() {
     assert_eq!(rejected[0].signer.as_deref(), Some("jill@example.com"));
     assert_eq!(rejected[0].detail.as_deref(), Some("Wrong rent please correct"));
     assert_eq!(rejected[0].occurred_at.unwrap().to_string(), "2026-10-02T12:00:00Z");
-}
-
-#[test]
-fn an_undelivered_invitation_needs_the_sender() {
-    let news = understood(Scrive.interpret(&recorded(DELIVERY_BOUNCED)).meaning);
-    let kinds: Vec<_> = news.iter().map(|news| news.kind).collect();
-    assert_eq!(kinds, [NotificationKind::Sent, NotificationKind::SenderNeeded]);
-    assert_eq!(news[1].signer.as_deref(), Some("jill@example.com"));
-    assert_eq!(news[1].sender.as_deref(), Some("me@example.com"));
 }
 
 #[test]
@@ -182,7 +175,10 @@ fn every_status_has_its_meaning_and_an_unknown_one_wakes_softly() {
         assert_eq!((news.kind, news.kind_at_platform.as_str()), (kind, status));
     }
     let pending = |party: Value| {
-        only(form(ID, "false", &document(json!({ "status": "pending", "parties": [party, {}] })))).kind
+        let body = form(ID, "false", &document(json!({ "status": "pending", "parties": [party, {}] })));
+        let news = understood(read(body).meaning);
+        assert_eq!((news.len(), news[0].kind), (2, NotificationKind::Sent));
+        news[1].kind
     };
     assert_eq!(pending(json!({ "sign_time": "2026-01-01T00:00:00Z" })), NotificationKind::SignerFinished);
     assert_eq!(pending(json!({ "seen_time": "2026-01-01T00:00:00.1Z" })), NotificationKind::Opened);
@@ -232,8 +228,8 @@ fn every_sample_of_the_article_is_understood_the_broken_one_too() {
         NotificationKind::Failed,
         NotificationKind::Cancelled,
         NotificationKind::Declined,
-        NotificationKind::Informed,
-        NotificationKind::SenderNeeded,
+        NotificationKind::Opened,
+        NotificationKind::SignerLocked,
         NotificationKind::Expired,
         NotificationKind::Informed,
     ];
@@ -253,8 +249,10 @@ fn every_sample_of_the_article_is_understood_the_broken_one_too() {
     assert_eq!(rejected.signer.as_deref(), Some("user1"));
     assert_eq!(rejected.detail.as_deref(), Some("Sorry, I don't want to sign this; document doc3"));
     assert_eq!(rejected.occurred_at.unwrap().to_string(), "2021-04-05T10:23:59.578445135Z");
-    let attempted = only(SAMPLES[4].1).detail.unwrap();
-    assert_eq!(attempted, "authentication by sms_otp; result success");
+    let attempted = only(SAMPLES[4].1);
+    assert_eq!(attempted.detail.as_deref(), Some("authentication by sms_otp; result success"));
+    assert!(attempted.signer.is_some(), "who was let in");
+    assert_eq!(only(SAMPLES[4].1.replace("success", "failure")).kind, NotificationKind::Informed);
     assert_eq!(only(SAMPLES[7].1).detail.as_deref(), Some("callback my-callback"));
 }
 
@@ -335,47 +333,15 @@ fn a_document_is_read_with_its_people_tags_and_seal() {
         serde_json::from_str::<Value>(envelope.metadata.as_deref().unwrap()).unwrap()[0]["name"],
         "matter"
     );
-    let seal = Seal::of(&envelope);
-    assert_eq!((seal.extension, seal.object_version), (Extension::Awaited, Some(17)));
-    assert_eq!(seal.file_id.as_deref(), Some("8222115557375075501"));
+    assert_eq!(envelope.signers[1].id.as_deref(), Some("8222115557375075512"));
+    assert_eq!(envelope.expires_at.unwrap().to_string(), "2026-12-30T22:59:59Z");
     assert!(
         !format!("{envelope:?}").contains("d0cumentacc3ss") && !format!("{envelope:?}").contains("s1gnl1nk")
     );
 
     let pending = document(json!({ "status": "pending", "sealed_file": null }));
     let envelope = found(ID, vec![answer(200, pending)]);
-    assert_eq!(
-        (envelope.status, Seal::of(&envelope).extension),
-        (EnvelopeStatus::InProgress, Extension::NotSealed)
-    );
-}
-
-#[test]
-fn the_history_tells_whether_the_seal_is_extended_and_never_stops_the_archiving() {
-    let read = |document: &str, history: Option<&str>| {
-        Seal::read(document.as_bytes(), history.map(str::as_bytes)).unwrap()
-    };
-    let awaited = read(CLOSED, Some(SEALED_HISTORY));
-    let file = json!({ "sealed_file": { "id": "8222115557375075599" }, "object_version": 19 });
-    let done = read(&document(file), Some(EXTENDED_HISTORY));
-    assert_eq!((awaited.extension, done.extension), (Extension::Awaited, Extension::Done));
-    assert!(done.replaces(&awaited) && !done.replaces(&done));
-    assert_eq!(read(CLOSED, None).extension, Extension::Unknown);
-    assert_eq!(read(CLOSED, Some("{")).extension, Extension::Unknown);
-    let unsealed = document(json!({ "sealed_file": null }));
-    assert_eq!(read(&unsealed, Some(EXTENDED_HISTORY)).extension, Extension::NotSealed);
-    let qualified = json!({ "parties": [{ "authentications": { "sign": { "name": "se_bankid_qes" } } }] });
-    assert_eq!(read(&document(qualified), Some(SEALED_HISTORY)).extension, Extension::NeverComes);
-    assert_eq!(Seal::read(b"<html>", None), None);
-
-    for refusal in [answer(403, "{}"), answer(200, "<html>")] {
-        let envelope = found(ID, vec![answer(200, CLOSED), refusal]);
-        assert_eq!(Seal::of(&envelope).extension, Extension::Unknown);
-    }
-    let id = EnvelopeId::new(ID);
-    let call = Scrive.fetch_envelope(&access(&Scrive), &id);
-    let error = result(call, [answer(200, CLOSED), answer(503, "")]).unwrap_err();
-    assert!(matches!(error.remedy(), Remedy::Retry(_)));
+    assert_eq!((envelope.status, envelope.revision), (EnvelopeStatus::InProgress, None));
 }
 
 #[test]
@@ -512,77 +478,31 @@ fn the_version_that_was_confirmed_goes_with_the_removal() {
     assert_eq!(error.unwrap_err().remedy(), Remedy::Park);
 }
 
-fn page(cursor: Option<&str>, body: Value) -> (Vec<Envelope>, Option<String>, String) {
-    let window = Window {
-        since: "2026-11-20T08:00:00Z".parse().unwrap(),
-        until: now(),
-        cursor: cursor.map(str::to_owned),
-    };
-    let call = Scrive.changed_since(&access(&Scrive), &window).unwrap();
-    let (page, asked) = play(call, [answer(200, body.to_string())]);
-    let page = page.unwrap();
-    (page.items, page.next, percent_decode_str(&asked[0]).decode_utf8_lossy().into_owned())
-}
-
-#[test]
-fn a_sweep_goes_on_from_the_last_change_and_not_by_offset() {
-    let row = |id: &str, mtime: &str| json!({ "id": id, "status": "closed", "mtime": mtime });
-    let rows = json!([row("1", "2026-11-20T07:30:00Z"), row("2", "2026-11-20T09:00:00.5Z")]);
-    let (items, next, asked) = page(None, json!({ "total_matching": 3, "documents": rows }));
-    assert!(
-        asked.contains(
-            r#"{"filter_by":"mtime","start_time":"2026-11-20T07:00:00Z"},{"filter_by":"is_author"}"#
-        )
-    );
-    assert!(asked.contains(r#"sorting=[{"sort_by":"mtime","order":"ascending"}]"#), "{asked}");
-    assert_eq!((items.len(), items[1].id.as_str()), (2, "2"));
-    assert_eq!(next.as_deref(), Some("2026-11-20T09:00:00.5Z/0"));
-    // A whole page of one moment is counted through.
-    let same = json!({ "total_matching": 9, "documents": [row("2", "2026-11-20T09:00:00.5Z")] });
-    let (_, next, asked) = page(next.as_deref(), same.clone());
-    assert!(asked.contains("offset=0") && asked.contains("2026-11-20T09:00:00.5Z"));
-    assert_eq!(next.as_deref(), Some("2026-11-20T09:00:00.5Z/1"));
-    assert_eq!(page(next.as_deref(), same).1.as_deref(), Some("2026-11-20T09:00:00.5Z/2"));
-    let (_, next, _) = page(next.as_deref(), json!({ "total_matching": 1_000, "documents": [] }));
-    assert_eq!(next.as_deref(), Some("flows"), "an empty page is the end whatever the count says");
-    let window = Window { since: now(), until: now(), cursor: Some("no cursor".into()) };
-    assert_eq!(Scrive.changed_since(&access(&Scrive), &window).unwrap_err().remedy(), Remedy::Abandon);
-}
-
-#[test]
-fn the_last_part_of_a_sweep_lists_flows_where_there_are_any() {
-    let mut old: Value = serde_json::from_str(INSTANCE).unwrap();
-    let mut new = old.clone();
-    new["last_event"] = json!("2026-11-20T09:00:00.12.0000Z");
-    old["id"] = json!("08b9e7d4-d424-4e66-baa4-06ab6635aad6");
-    let (items, next, asked) = page(Some("flows"), json!([old, new]));
-    assert_eq!((items.len(), items[0].id.as_str(), next), (1, FLOW, None));
-    assert_eq!((items[0].status, asked.as_str()), (EnvelopeStatus::Completed, "GET /flow/instances"));
-    let window = Window { since: now(), until: now(), cursor: Some("flows".into()) };
-    let call = Scrive.changed_since(&access(&Scrive), &window).unwrap();
-    let (page, asked) = play(call, [answer(404, "<html>"), answer(404, "<html>")]);
-    assert!(page.unwrap().items.is_empty());
-    assert_eq!(asked, ["GET /flow/instances", "GET /experimental/flow/instances"]);
-    let call = Scrive.changed_since(&access(&Scrive), &window);
-    assert_eq!(result(call, [answer(401, "")]).unwrap_err().remedy(), Remedy::RenewAccess);
-}
-
-fn second(more: Value) -> Response<Bytes> {
+pub(super) fn second(more: Value) -> Response<Bytes> {
     let mut value: Value = serde_json::from_str(&document(json!({ "id": OTHER }))).unwrap();
     value.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     answer(200, value.to_string())
 }
 
-fn instance(status: &str) -> Response<Bytes> {
+pub(super) fn instance(status: &str) -> Response<Bytes> {
     answer(200, INSTANCE.replace("\"completed\"", &format!("\"{status}\"")))
+}
+
+/// A completed flow of the closed document, extended, and of the second one with the history given.
+pub(super) fn completed_flow(more: Value, history: &'static str) -> Envelope {
+    let first = [instance("completed"), answer(200, CLOSED), answer(200, EXTENDED_HISTORY)];
+    let second = [second(more), answer(200, history)];
+    found(FLOW, first.into_iter().chain(second).collect())
 }
 
 #[test]
 fn a_flow_is_put_together_from_its_documents() {
-    let envelope = found(FLOW, vec![instance("completed"), answer(200, CLOSED), second(json!({}))]);
+    let envelope = completed_flow(json!({}), EXTENDED_HISTORY);
     assert_eq!((envelope.status, envelope.name.as_deref()), (EnvelopeStatus::Completed, Some("Onboarding")));
     assert_eq!((envelope.sender.as_deref(), envelope.signers.len()), (Some("me@example.com"), 2));
-    assert_eq!(Seal::of(&envelope).extension, Extension::Unknown);
+    let named = (envelope.signers[0].id.as_deref(), envelope.signers[0].name.as_deref());
+    assert_eq!(named, (Some("user1"), Some("George Åberg")), "as callbacks name him");
+    assert_eq!(envelope.signers[1].id, None);
     assert!(!format!("{envelope:?}").contains("acc3ssl1nk"));
     for (word, other, status) in [
         ("in_progress", None, EnvelopeStatus::InProgress),
@@ -597,7 +517,8 @@ fn a_flow_is_put_together_from_its_documents() {
     ] {
         let mut answers = vec![instance(word)];
         if let Some(other) = other {
-            answers.extend([answer(200, CLOSED), second(json!({ "status": other }))]);
+            answers.extend([answer(200, CLOSED), answer(200, EXTENDED_HISTORY)]);
+            answers.extend([second(json!({ "status": other })), answer(200, EXTENDED_HISTORY)]);
         }
         let envelope = found(FLOW, answers);
         assert_eq!((envelope.status, envelope.status_at_platform.as_str()), (status, word), "{other:?}");

@@ -55,6 +55,8 @@ pub(super) struct Document {
     pub(super) ctime: Option<Timestamp>,
     #[serde(deserialize_with = "time")]
     pub(super) mtime: Option<Timestamp>,
+    #[serde(deserialize_with = "time")]
+    pub(super) timeout_time: Option<Timestamp>,
     #[serde(deserialize_with = "lenient::value")]
     pub(super) object_version: Option<u64>,
     /// Verbatim, because they are the customer's own.
@@ -94,6 +96,8 @@ pub(super) struct Attachment {
 #[derive(Deserialize, Default)]
 #[serde(default)]
 pub(super) struct Party {
+    #[serde(deserialize_with = "id")]
+    pub(super) id: Option<String>,
     #[serde(deserialize_with = "lenient::value")]
     pub(super) is_author: Option<bool>,
     /// Before `signatory_role` existed.
@@ -162,7 +166,8 @@ pub(super) struct DocumentList {
 /// `GET documents/{id}/history`.
 #[derive(Deserialize)]
 pub(super) struct History {
-    pub(super) events: Vec<HistoryEvent>,
+    #[serde(deserialize_with = "lenient::rows")]
+    pub(super) events: Vec<Option<HistoryEvent>>,
 }
 
 /// One line of a document's history.
@@ -181,6 +186,7 @@ pub(super) enum Filter {
     IsAuthor,
     IsNotTemplate,
     IsNotInTrash,
+    IsNotPartOfAFlow,
 }
 
 /// A member of `sorting` in `documents/list`.
@@ -234,4 +240,14 @@ pub(super) struct Parameters {
     /// Name in the process description → document id.
     #[serde(deserialize_with = "lenient::value")]
     pub(super) documents: Option<BTreeMap<String, Value>>,
+    /// Name in the process description, by which callbacks name participants → who that is.
+    #[serde(deserialize_with = "lenient::value")]
+    pub(super) users: Option<BTreeMap<String, Value>>,
+}
+
+/// A participant of a flow.
+#[derive(Deserialize)]
+pub(super) struct FlowUser {
+    pub(super) id_type: String,
+    pub(super) id: String,
 }

@@ -46,7 +46,14 @@ fn event_of(envelope: &Envelope, step: Step) -> Option<Event> {
         Step::FilesReady if envelope.outcome == Outcome::Completed => {
             Some(last("signature_request_downloadable"))
         }
-        Step::End(Outcome::InProgress) | Step::FilesReady | Step::Settle | Step::Shown => None,
+        Step::End(Outcome::InProgress)
+        | Step::Trouble(_)
+        | Step::Activated
+        | Step::FilesReady
+        | Step::Settle
+        | Step::Shown
+        | Step::Sealed
+        | Step::Extended => None,
     }
 }
 

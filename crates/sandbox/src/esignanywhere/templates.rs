@@ -103,10 +103,14 @@ fn calls(envelope: &Envelope, step: Step) -> Vec<Call> {
         Step::End(Outcome::Expired) => vec![Call::Status("envelopeExpired")],
         // A cancellation is not announced; the rest does not exist here.
         Step::End(Outcome::Cancelled | Outcome::InProgress)
+        | Step::Trouble(_)
+        | Step::Activated
         | Step::InterimFiles
         | Step::FilesReady
         | Step::Settle
-        | Step::Shown => Vec::new(),
+        | Step::Shown
+        | Step::Sealed
+        | Step::Extended => Vec::new(),
     }
 }
 

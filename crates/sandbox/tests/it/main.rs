@@ -3,5 +3,8 @@
 
 mod dropbox_sign;
 mod esignanywhere;
+mod onespan;
+mod scrive;
+mod scrive_flow;
 mod support;
 mod whole;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use aftersign_sandbox::{AccountSpec, FaultProfile, Sandbox, SandboxConfig, Vendor};
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Method, Request, Response, Uri};
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -15,6 +16,16 @@ use tokio::sync::watch;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) const KEY: &str = "0123456789abcdef";
+/// The parts of Scrive's credential.
+pub(crate) const SECRETS: [(&str, &str); 4] = [
+    ("api_token", "a1b2c3d4e5f60718_1"),
+    ("api_secret", "1111aaaa2222bbbb"),
+    ("access_token", "0f1e2d3c4b5a6978_2"),
+    ("access_secret", "3333cccc4444dddd"),
+];
+/// The header that they make.
+pub(crate) const OAUTH: &str = "oauth_signature_method=\"PLAINTEXT\", oauth_consumer_key=\"a1b2c3d4e5f60718_1\", \
+    oauth_token=\"0f1e2d3c4b5a6978_2\", oauth_signature=\"1111aaaa2222bbbb&3333cccc4444dddd\"";
 pub(crate) const ACKNOWLEDGEMENT: &str = "Hello API Event Received";
 
 /// One callback as it came in.
@@ -44,6 +55,13 @@ impl Received {
 
     pub(crate) fn event_type(&self) -> String {
         self.json()["event"]["event_type"].as_str().unwrap().to_owned()
+    }
+
+    /// A field of a form.
+    pub(crate) fn field(&self, wanted: &str) -> Option<String> {
+        let body = std::str::from_utf8(&self.body).unwrap();
+        let value = body.split('&').find_map(|pair| pair.strip_prefix(wanted)?.strip_prefix('='))?;
+        Some(percent_decode_str(value).decode_utf8().unwrap().into_owned())
     }
 
     pub(crate) fn has(&self, text: &str) -> bool {
@@ -144,6 +162,7 @@ pub(crate) async fn world(vendor: Vendor, config: SandboxConfig, callback_url: &
         id: "hr".to_owned(),
         api_key: KEY.to_owned(),
         callback_url: callback_url.to_owned(),
+        secrets: SECRETS.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
     });
     sandbox
 }
@@ -194,14 +213,29 @@ impl Client {
         request = match self.vendor {
             Vendor::DropboxSign => request.basic_auth(KEY, Some("")),
             Vendor::ESignAnyWhere => request.header("apiToken", KEY),
+            Vendor::OneSpan => request.header("authorization", format!("Basic {KEY}")),
+            Vendor::Scrive | Vendor::ScriveFlow => request.header("authorization", OAUTH),
         };
         if let Some(body) = body {
-            request = request.header("content-type", "application/json").body(body.to_string());
+            let (content_type, body) = match self.vendor {
+                Vendor::Scrive => ("application/x-www-form-urlencoded", as_form(&body)),
+                _ => ("application/json", body.to_string()),
+            };
+            request = request.header("content-type", content_type).body(body);
         }
         let response = request.send().await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         Ok(Got { status, headers, body: response.bytes().await?.to_vec() })
     }
+}
+
+/// The members of an object as a form.
+fn as_form(body: &Value) -> String {
+    let pairs = body.as_object().unwrap().iter().map(|(name, value)| {
+        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        format!("{name}={}", utf8_percent_encode(&value, NON_ALPHANUMERIC))
+    });
+    pairs.collect::<Vec<_>>().join("&")
 }
 
 pub(crate) fn sha256(bytes: &[u8]) -> String {

@@ -6,7 +6,7 @@ use aftersign_core::envelope::EnvelopeStatus;
 use aftersign_core::ids::{EnvelopeId, SweepId};
 use aftersign_core::journal::{Action, Entry, GENESIS, chain};
 use aftersign_core::secret::Secret;
-use aftersign_core::transfer::Change;
+use aftersign_core::transfer::{Change, Phase};
 use std::time::Duration;
 use zeroize::Zeroizing;
 
@@ -146,6 +146,37 @@ pub async fn unsettled_envelopes_come_in_id_order(place: &dyn Place) {
     let known = store.known(&hr, &[EnvelopeId::new("b"), EnvelopeId::new("zzz")]).await.unwrap();
     assert_eq!(known.len(), 1);
     assert_eq!((known[0].status, known[0].confirmed), (EnvelopeStatus::Completed, true));
+    store.close().await.unwrap();
+}
+
+/// What the platform's own retention may remove before it is archived.
+pub async fn what_is_not_archived_is_counted_from_the_oldest(place: &dyn Place) {
+    let store = place.open(Vec::new()).await;
+    let hr = account("hr");
+    for envelope in ["a", "b", "c", "d"] {
+        hear(store.as_ref(), place, envelope, NotificationKind::Finished, 10).await;
+    }
+    let lease = Duration::from_secs(60);
+    for claimed in store.claim(&hr, &worker("a"), 9, lease, at(10)).await.unwrap() {
+        let mut transfer = claimed.transfer;
+        let id = transfer.envelope_id.to_string();
+        let mut shown = answer(&id, EnvelopeStatus::Completed);
+        match id.as_str() {
+            "a" => transfer.archived_at = Some(at(10)),
+            "b" => shown.completed_at = Some(at(3)),
+            "c" => shown.completed_at = Some(at(5)),
+            _ => transfer.phase = Phase::Closed,
+        }
+        let change = Change { answer: Some(shown), ..Change::default() };
+        store.record(&claimed.lease, transfer, change, None, false, at(10)).await.unwrap();
+    }
+    let oldest = Some((EnvelopeId::new("b"), at(3)));
+    for (before, expected) in [(3, (0, None)), (4, (1, oldest.clone())), (9, (2, oldest))] {
+        let found = store.unarchived(&hr, EnvelopeStatus::Completed, at(before)).await.unwrap();
+        assert_eq!((found.count, found.oldest), expected, "before {before}");
+    }
+    let declined = store.unarchived(&hr, EnvelopeStatus::Declined, at(9)).await.unwrap();
+    assert_eq!(declined.count, 0);
     store.close().await.unwrap();
 }
 

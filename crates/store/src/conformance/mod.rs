@@ -46,7 +46,10 @@ macro_rules! conformance_tests {
                 an_end_that_only_a_sweep_found_is_a_gap_until_a_callback_announces_it,
                 a_replayed_callback_is_handed_to_the_projector_again,
                 a_quarantined_callback_that_is_understood_later_leaves_quarantine,
-                tasks_are_opened_once_per_key;
+                tasks_are_opened_once_per_key,
+                a_concern_is_a_task_until_what_settles_it_was_heard,
+                a_concern_that_a_person_settled_comes_back_with_news_only,
+                the_platforms_answer_names_the_signer_and_settles_concerns;
             queue: a_transfer_is_leased_to_one_worker_and_fenced,
                 those_that_wait_longest_are_claimed_first,
                 a_wake_during_a_lease_is_not_lost,
@@ -65,6 +68,7 @@ macro_rules! conformance_tests {
                 keys_rotate_and_a_missing_key_is_named,
                 sweeps_remember_the_last_that_ended_well,
                 unsettled_envelopes_come_in_id_order,
+                what_is_not_archived_is_counted_from_the_oldest,
                 the_best_source_names_the_sender;
         );
     };
@@ -155,16 +159,9 @@ async fn hear(store: &dyn Store, place: &dyn Place, envelope: &str, kind: Notifi
 
 fn answer(envelope: &str, status: EnvelopeStatus) -> Envelope {
     Envelope {
-        id: EnvelopeId::new(envelope),
         name: Some("Contract".into()),
-        status,
-        status_at_platform: status.as_str().into(),
         sender: Some("boss@example.com".into()),
-        signers: Vec::new(),
-        created_at: None,
         completed_at: Some(at(1)),
-        metadata: None,
-        test_mode: false,
-        route: None,
+        ..Envelope::new(EnvelopeId::new(envelope), status, status.as_str())
     }
 }

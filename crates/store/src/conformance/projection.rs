@@ -1,14 +1,16 @@
 //! News on their way to envelopes.
 
+use std::time::Duration;
+
 use aftersign_core::callback::NotificationKind;
-use aftersign_core::envelope::EnvelopeStatus;
+use aftersign_core::envelope::{Envelope, EnvelopeStatus, Signer};
 use aftersign_core::ids::{CallbackId, EnvelopeId, SweepId};
 use aftersign_core::journal::Action;
 use aftersign_core::task::{TaskDraft, TaskKind};
-use aftersign_core::transfer::Phase;
+use aftersign_core::transfer::{Change, Phase};
 
-use super::{Place, account, all, at, callback, hear, news, pace};
-use crate::{CallbackFilter, EnvelopeFilter, NewsSource, TransferFilter};
+use super::{Place, account, all, answer, at, callback, hear, news, pace, worker};
+use crate::{CallbackFilter, EnvelopeFilter, NewsSource, Store, TaskRow, TransferFilter};
 
 /// A crash between doing and answering repeats an announcement.
 pub async fn announcing_twice_has_the_effect_of_once(place: &dyn Place) {
@@ -122,4 +124,80 @@ pub async fn tasks_are_opened_once_per_key(place: &dyn Place) {
     store.announce(vec![odd], at(9), pace()).await.unwrap();
     assert_eq!(store.tasks(None, &all()).await.unwrap().rows.len(), 2);
     store.close().await.unwrap();
+}
+
+async fn open_tasks(store: &dyn Store) -> Vec<TaskRow> {
+    store.tasks(Some(true), &all()).await.unwrap().rows
+}
+
+/// Callback after callback, in two orders.
+pub async fn a_concern_is_a_task_until_what_settles_it_was_heard(place: &dyn Place) {
+    let store = place.open(Vec::new()).await;
+    hear(store.as_ref(), place, "e1", NotificationKind::EmailBounced, 1).await;
+    let open = open_tasks(store.as_ref()).await;
+    assert_eq!((open.len(), open[0].kind), (1, TaskKind::EmailBounced));
+    assert_eq!(open[0].assignee, "sender@example.com");
+    assert!(open[0].what.contains("sam@example.com") && open[0].due_at.is_some());
+    hear(store.as_ref(), place, "e1", NotificationKind::Sent, 2).await;
+    assert_eq!(open_tasks(store.as_ref()).await.len(), 1);
+    hear(store.as_ref(), place, "e1", NotificationKind::SignerFinished, 3).await;
+    assert_eq!(open_tasks(store.as_ref()).await.len(), 0);
+
+    hear(store.as_ref(), place, "e2", NotificationKind::SignerFinished, 4).await;
+    hear(store.as_ref(), place, "e2", NotificationKind::EmailBounced, 5).await;
+    assert_eq!(open_tasks(store.as_ref()).await.len(), 0, "it came late and was settled before");
+    store.close().await.unwrap();
+}
+
+/// A replay is no news.
+pub async fn a_concern_that_a_person_settled_comes_back_with_news_only(place: &dyn Place) {
+    let store = place.open(Vec::new()).await;
+    hear(store.as_ref(), place, "e1", NotificationKind::SignerLocked, 1).await;
+    let task = open_tasks(store.as_ref()).await.remove(0);
+    assert!(store.resolve_task(task.id, "unlocked", "cli", at(2)).await.unwrap());
+    let first = store.callbacks(&CallbackFilter::default(), &all()).await.unwrap().rows[0].id;
+    let again = news(NewsSource::Callback(first), "hr", "e1", NotificationKind::SignerLocked);
+    store.announce(vec![again], at(3), pace()).await.unwrap();
+    assert_eq!(open_tasks(store.as_ref()).await.len(), 0);
+    hear(store.as_ref(), place, "e1", NotificationKind::SignerLocked, 4).await;
+    assert_eq!(open_tasks(store.as_ref()).await.len(), 0, "another callback tells the same");
+    let detail = store.envelope(None, &EnvelopeId::new("e1")).await.unwrap().unwrap();
+    assert_eq!(detail.timeline.len(), 1);
+    let once_more = callback(place, "e1", "once more", 5);
+    store.note_down(once_more.clone()).await.unwrap();
+    let mut locked = news(NewsSource::Callback(once_more.id), "hr", "e1", NotificationKind::SignerLocked);
+    locked.notifications[0].occurred_at = Some(at(5));
+    store.announce(vec![locked], at(6), pace()).await.unwrap();
+    assert_eq!(open_tasks(store.as_ref()).await.len(), 1, "locked once more");
+    store.close().await.unwrap();
+}
+
+/// A callback may name a signer by an id.
+pub async fn the_platforms_answer_names_the_signer_and_settles_concerns(place: &dyn Place) {
+    let store = place.open(Vec::new()).await;
+    hear(store.as_ref(), place, "e1", NotificationKind::AuthenticationFailed, 1).await;
+    let signer = Signer { id: Some("sam@example.com".into()), name: Some("Sam".into()), ..Signer::default() };
+    for (second, status) in [(100, EnvelopeStatus::InProgress), (200, EnvelopeStatus::Completed)] {
+        store.redrive(transfer_of(store.as_ref()).await, "cli", at(second)).await.unwrap();
+        let lease = Duration::from_secs(60);
+        let claimed =
+            store.claim(&account("hr"), &worker("a"), 1, lease, at(second)).await.unwrap().remove(0);
+        let shown = Envelope { signers: vec![signer.clone()], ..answer("e1", status) };
+        let mut transfer = claimed.transfer;
+        transfer.envelope = Some(shown.clone());
+        let change = Change { answer: Some(shown), ..Change::default() };
+        store.record(&claimed.lease, transfer, change, None, false, at(second)).await.unwrap();
+        let open = open_tasks(store.as_ref()).await;
+        if status == EnvelopeStatus::Completed {
+            assert_eq!(open.len(), 0);
+        } else {
+            assert!(open[0].what.contains("Sam "), "{}", open[0].what);
+            assert_eq!(open[0].assignee, "boss@example.com");
+        }
+    }
+    store.close().await.unwrap();
+}
+
+async fn transfer_of(store: &dyn Store) -> aftersign_core::ids::TransferId {
+    store.transfers(&TransferFilter::default(), &all()).await.unwrap().rows[0].id
 }

@@ -13,7 +13,7 @@ use crate::EnvelopeRow;
 pub(super) const ENVELOPE_COLUMNS: &str = "e.n, (SELECT id FROM accounts WHERE n = e.account), \
      (SELECT id FROM platforms WHERE n = e.platform), e.id, e.name, e.status, e.confirmed, \
      e.status_at_platform, e.sender, e.completed_at, e.announced, e.swept, e.archived_at, e.disposed_at, \
-     e.first_seen_at, e.updated_at";
+     e.first_seen_at, e.updated_at, e.revision";
 
 /// Reads [`ENVELOPE_COLUMNS`].
 pub(super) fn envelope_row(row: &Row<'_>) -> rusqlite::Result<EnvelopeRow> {
@@ -34,6 +34,7 @@ pub(super) fn envelope_row(row: &Row<'_>) -> rusqlite::Result<EnvelopeRow> {
             disposed_at: maybe_time(row, 13)?,
             first_seen_at: time(row, 14)?,
             updated_at: time(row, 15)?,
+            revision: row.get(16)?,
         },
     })
 }
@@ -63,10 +64,10 @@ pub(super) fn insert(work: &Work<'_>, account: i64, platform: i64, known: &Known
         .prepare_cached(
             "INSERT INTO envelopes (id, account, platform, name, status, confirmed, settled,
                  status_at_platform, sender, completed_at, announced, swept, gap, archived_at, disposed_at,
-                 first_seen_at, updated_at)
+                 first_seen_at, updated_at, revision)
              VALUES (:id, :account, :platform, :name, :status, :confirmed, :settled, :status_at_platform,
                  :sender, :completed_at, :announced, :swept, :gap, :archived_at, :disposed_at,
-                 :first_seen_at, :updated_at)",
+                 :first_seen_at, :updated_at, :revision)",
         )?
         .execute(named_params! {
             ":id": known.id.as_str(),
@@ -86,6 +87,7 @@ pub(super) fn insert(work: &Work<'_>, account: i64, platform: i64, known: &Known
             ":disposed_at": micros(known.disposed_at),
             ":first_seen_at": known.first_seen_at.as_microsecond(),
             ":updated_at": known.updated_at.as_microsecond(),
+            ":revision": known.revision,
         })?;
     Ok(work.conn.last_insert_rowid())
 }
@@ -97,7 +99,7 @@ pub(super) fn update(work: &Work<'_>, n: i64, known: &Known) -> Result<(), Fault
             "UPDATE envelopes SET name = :name, status = :status, confirmed = :confirmed, settled = :settled,
                  status_at_platform = :status_at_platform, sender = :sender, completed_at = :completed_at,
                  announced = :announced, swept = :swept, gap = :gap, archived_at = :archived_at,
-                 disposed_at = :disposed_at, updated_at = :updated_at
+                 disposed_at = :disposed_at, updated_at = :updated_at, revision = :revision
              WHERE n = :n",
         )?
         .execute(named_params! {
@@ -115,6 +117,7 @@ pub(super) fn update(work: &Work<'_>, n: i64, known: &Known) -> Result<(), Fault
             ":archived_at": micros(known.archived_at),
             ":disposed_at": micros(known.disposed_at),
             ":updated_at": known.updated_at.as_microsecond(),
+            ":revision": known.revision,
         })?;
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::fmt;
 use aftersign_core::Timestamp;
 use aftersign_core::artifact::{ArtifactKind, ArtifactRef, Content};
 use aftersign_core::digest::Digest;
-use aftersign_core::envelope::{Envelope, EnvelopeStatus, Signer};
+use aftersign_core::envelope::{Envelope, EnvelopeStatus, Extension, Signer};
 use aftersign_core::ids::{AccountId, DestinationId, EnvelopeId, TransferId};
 use aftersign_core::rule::{DisposePolicy, Plan};
 use aftersign_core::seams::Receipt;
@@ -34,6 +34,7 @@ pub(super) fn wake_to_text(wake: &Wake) -> Result<String, StoreError> {
         at: At(wake.at),
         final_announced: wake.final_announced,
         artifacts_at: wake.artifacts_at.map(At),
+        deletion_announced: wake.deletion_announced,
     };
     serde_json::to_string(&row).map_err(|error| damaged(&error))
 }
@@ -45,6 +46,7 @@ pub(super) fn wake_from_text(text: &str) -> Result<Wake, StoreError> {
         at: row.at.0,
         final_announced: row.final_announced,
         artifacts_at: row.artifacts_at.map(|at| at.0),
+        deletion_announced: row.deletion_announced,
     })
 }
 
@@ -70,6 +72,7 @@ impl<'de> Deserialize<'de> for At {
 }
 
 /// A value that stands as one word.
+#[derive(Default)]
 struct Word<T>(T);
 
 /// Values that have a word.
@@ -104,7 +107,7 @@ macro_rules! worded {
         }
     )+};
 }
-worded!(Phase, ParkReason, EnvelopeStatus, ArtifactKind);
+worded!(Phase, ParkReason, EnvelopeStatus, ArtifactKind, Extension);
 
 impl Worded for DisposePolicy {
     fn to_word(&self) -> String {
@@ -138,6 +141,8 @@ struct WakeRow {
     at: At,
     final_announced: bool,
     artifacts_at: Option<At>,
+    #[serde(default)]
+    deletion_announced: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -152,6 +157,8 @@ struct TransferRow {
     note: Option<String>,
     final_announced_at: Option<At>,
     refresh_wanted: bool,
+    #[serde(default)]
+    deletion_announced: bool,
     envelope: Option<EnvelopeJson>,
     confirmed_at: Option<At>,
     plan: Option<PlanRow>,
@@ -161,6 +168,7 @@ struct TransferRow {
     verification_failures: u32,
     disposal_asked_at: Option<At>,
     archived_at: Option<At>,
+    archived_revision: Option<String>,
     disposed_at: Option<At>,
 }
 
@@ -181,6 +189,7 @@ impl From<&Transfer> for TransferRow {
             note: transfer.note.clone(),
             final_announced_at: transfer.final_announced_at.map(At),
             refresh_wanted: transfer.refresh_wanted,
+            deletion_announced: transfer.deletion_announced,
             envelope: transfer.envelope.as_ref().map(EnvelopeJson::from),
             confirmed_at: transfer.confirmed_at.map(At),
             plan: transfer.plan.as_ref().map(PlanRow::from),
@@ -190,6 +199,7 @@ impl From<&Transfer> for TransferRow {
             verification_failures: transfer.verification_failures,
             disposal_asked_at: transfer.disposal_asked_at.map(At),
             archived_at: transfer.archived_at.map(At),
+            archived_revision: transfer.archived_revision.clone(),
             disposed_at: transfer.disposed_at.map(At),
         }
     }
@@ -212,6 +222,7 @@ impl From<TransferRow> for Transfer {
             note: row.note,
             final_announced_at: row.final_announced_at.map(|at| at.0),
             refresh_wanted: row.refresh_wanted,
+            deletion_announced: row.deletion_announced,
             envelope: row.envelope.map(Envelope::from),
             confirmed_at: row.confirmed_at.map(|at| at.0),
             plan: row.plan.map(Plan::from),
@@ -221,6 +232,7 @@ impl From<TransferRow> for Transfer {
             verification_failures: row.verification_failures,
             disposal_asked_at: row.disposal_asked_at.map(|at| at.0),
             archived_at: row.archived_at.map(|at| at.0),
+            archived_revision: row.archived_revision,
             disposed_at: row.disposed_at.map(|at| at.0),
         }
     }
@@ -272,11 +284,16 @@ struct EnvelopeJson {
     completed_at: Option<At>,
     metadata: Option<String>,
     test_mode: bool,
+    expires_at: Option<At>,
+    revision: Option<String>,
+    #[serde(default)]
+    extension: Word<Extension>,
     route: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
 struct SignerRow {
+    id: Option<String>,
     name: Option<String>,
     email: Option<String>,
     status_at_platform: Option<String>,
@@ -296,6 +313,9 @@ impl From<&Envelope> for EnvelopeJson {
             completed_at: envelope.completed_at.map(At),
             metadata: envelope.metadata.clone(),
             test_mode: envelope.test_mode,
+            expires_at: envelope.expires_at.map(At),
+            revision: envelope.revision.clone(),
+            extension: Word(envelope.extension),
             route: envelope.route.clone(),
         }
     }
@@ -314,6 +334,9 @@ impl From<EnvelopeJson> for Envelope {
             completed_at: row.completed_at.map(|at| at.0),
             metadata: row.metadata,
             test_mode: row.test_mode,
+            expires_at: row.expires_at.map(|at| at.0),
+            revision: row.revision,
+            extension: row.extension.0,
             route: row.route,
         }
     }
@@ -322,6 +345,7 @@ impl From<EnvelopeJson> for Envelope {
 impl From<&Signer> for SignerRow {
     fn from(signer: &Signer) -> Self {
         Self {
+            id: signer.id.clone(),
             name: signer.name.clone(),
             email: signer.email.clone(),
             status_at_platform: signer.status_at_platform.clone(),
@@ -333,6 +357,7 @@ impl From<&Signer> for SignerRow {
 impl From<SignerRow> for Signer {
     fn from(row: SignerRow) -> Self {
         Self {
+            id: row.id,
             name: row.name,
             email: row.email,
             status_at_platform: row.status_at_platform,

@@ -7,6 +7,7 @@
 
 mod board;
 mod checkpointer;
+mod concerns;
 mod cursor;
 mod envelopes;
 mod fault;

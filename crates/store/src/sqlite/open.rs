@@ -178,3 +178,32 @@ fn explain(path: &Path, error: &rusqlite::Error) -> StoreError {
 fn cannot(path: &Path, reason: &str) -> StoreError {
     StoreError::CannotOpen { path: path.into(), reason: reason.into() }
 }
+
+#[cfg(test)]
+mod tests {
+    use refinery::Target;
+
+    use super::*;
+
+    #[test]
+    fn a_database_of_the_first_version_is_migrated_with_what_is_in_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("aftersign.db");
+        create(&path).unwrap();
+        let mut conn = write_connection(&path).unwrap();
+        assert_eq!(check(&conn, &path).unwrap(), 0);
+        schema::migrations::runner().set_target(Target::Version(1)).run(&mut conn).unwrap();
+        conn.execute_batch(
+            "INSERT INTO accounts VALUES (1, 'hr'); INSERT INTO platforms VALUES (1, 'p');
+             INSERT INTO envelopes (id, account, platform, status, confirmed, settled, announced, swept, gap,
+                 first_seen_at, updated_at) VALUES ('e1', 1, 1, 'completed', 1, 1, 1, 0, 0, 5, 5);",
+        )
+        .unwrap();
+        assert_eq!(check(&conn, &path).unwrap(), 1);
+        drop(conn);
+        let opened = open(&path, Role::Server).unwrap();
+        assert_eq!(check(&opened.conn, &path).unwrap(), known_version());
+        let envelope = super::super::envelopes::load(&opened.conn, 1).unwrap().known;
+        assert_eq!((envelope.id.as_str(), envelope.revision), ("e1", None));
+    }
+}

@@ -17,7 +17,7 @@ use rusqlite::{OptionalExtension, params};
 use super::fault::Fault;
 use super::rows::{CALLBACK_COLUMNS, REQUEST_COLUMNS, stored_callback};
 use super::writer::Work;
-use super::{SqliteStore, envelopes, inbox, journal, tasks, transfers};
+use super::{SqliteStore, concerns, envelopes, inbox, journal, tasks, transfers};
 use crate::{News, NewsSource, Projection, StoreError, StoredCallback};
 
 #[async_trait]
@@ -65,9 +65,10 @@ fn take_in(work: &Work<'_>, news: &News, now: Timestamp, pace: &Pace) -> Result<
     let by_callback = matches!(news.source, NewsSource::Callback(_));
     let mut link = None;
     for (part, notification) in news.notifications.iter().enumerate() {
-        let envelope = hear(work, news, account, platform, notification, by_callback, now)?;
+        let (envelope, known) = hear(work, news, account, platform, notification, by_callback, now)?;
         if by_callback || notification.kind != NotificationKind::Informed {
             add_to_timeline(work, envelope, source.as_ref(), part, notification, now)?;
+            concerns::after_news(work, envelope, &known, notification.kind, now)?;
         }
         let wake = Wake::of(notification, now, pace);
         transfers::wake(work, account, envelope, &wake, || {
@@ -82,7 +83,7 @@ fn take_in(work: &Work<'_>, news: &News, now: Timestamp, pace: &Pace) -> Result<
     if let Some(source) = source {
         settle(work, &source, account, link, !news.notifications.is_empty())?;
     }
-    tasks::close(work, &news.close_tasks, "settled", now)?;
+    tasks::close(work, &news.close_tasks, tasks::SETTLED_BY_ITSELF, now)?;
     tasks::open(work, &news.open_tasks, now)
 }
 
@@ -96,7 +97,7 @@ fn find_source(work: &Work<'_>, id: CallbackId) -> Result<Option<Source>, Fault>
         .optional()?)
 }
 
-/// Puts a notification together with what we know, and gives the envelope's number.
+/// Puts a notification together with what we know, and gives the envelope's number and what we know now.
 fn hear(
     work: &Work<'_>,
     news: &News,
@@ -105,14 +106,14 @@ fn hear(
     notification: &Notification,
     by_callback: bool,
     now: Timestamp,
-) -> Result<i64, Fault> {
+) -> Result<(i64, Known), Fault> {
     if let Some((n, row)) = envelopes::find(work.conn, account, &notification.envelope)? {
         let mut known = row.known.clone();
         known.announce(notification, by_callback, now);
         if known != row.known {
             envelopes::update(work, n, &known)?;
         }
-        return Ok(n);
+        return Ok((n, known));
     }
     let mut known = Known::first_seen(news.account.clone(), notification.envelope.clone(), now);
     known.announce(notification, by_callback, now);
@@ -127,7 +128,7 @@ fn hear(
         work,
         &by_server(Action::EnvelopeSeen, &news.account, &notification.envelope, detail, now),
     )?;
-    Ok(n)
+    Ok((n, known))
 }
 
 /// An entry of the server about one envelope.
@@ -148,6 +149,7 @@ pub(super) fn by_server(
     }
 }
 
+/// A line per fact: platforms that send the whole state with every callback tell the same ones again and again.
 fn add_to_timeline(
     work: &Work<'_>,
     envelope: i64,
@@ -160,7 +162,10 @@ fn add_to_timeline(
         .prepare_cached(
             "INSERT INTO timeline (envelope, callback, part, at, heard_at, kind, kind_at_platform, signer,
                  detail)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9
+             WHERE NOT ?10 OR NOT EXISTS (
+                 SELECT 1 FROM timeline INDEXED BY timeline_envelope WHERE envelope = ?1 AND at = ?4
+                     AND kind = ?6 AND kind_at_platform = ?7 AND signer IS ?8 AND detail IS ?9)
              ON CONFLICT (callback, part) WHERE callback IS NOT NULL DO NOTHING",
         )?
         .execute(params![
@@ -173,6 +178,7 @@ fn add_to_timeline(
             notification.kind_at_platform,
             notification.signer,
             notification.detail,
+            notification.occurred_at.is_some(),
         ])?;
     Ok(())
 }

@@ -18,12 +18,9 @@ use super::projection::by_server;
 use super::rows::{account_number, signed};
 use super::transfers::{self, Held, Hold};
 use super::writer::Work;
-use super::{SqliteStore, envelopes, journal, tasks};
+use super::{SqliteStore, concerns, envelopes, journal, tasks};
 use crate::limits::{ACCESS_RENEWALS_PER_COMMIT, CLAIM_ROUNDS_MAX};
 use crate::{Attempt, Claimed, Lease, Queue, StoreError, Worker};
-
-/// How tasks are closed that a transfer settled by going on.
-const SETTLED_BY_ITSELF: &str = "settled by itself";
 
 #[async_trait]
 impl Queue for SqliteStore {
@@ -235,7 +232,7 @@ fn record(
     }
     transfers::save(work, held.n, &transfer, if keep { &Hold::Keep } else { &Hold::Free })?;
     record_envelope(work, held.envelope, &transfer, change, now)?;
-    tasks::close(work, &change.close_tasks, SETTLED_BY_ITSELF, now)?;
+    tasks::close(work, &change.close_tasks, tasks::SETTLED_BY_ITSELF, now)?;
     tasks::open(work, &change.open_tasks, now)?;
     for (action, detail) in &change.journal {
         let entry = by_server(*action, &transfer.account, &transfer.envelope_id, detail.clone(), now);
@@ -269,6 +266,7 @@ fn record_envelope(
     if known != before {
         known.updated_at = known.updated_at.max(now);
         envelopes::update(work, n, &known)?;
+        concerns::after_answer(work, n, &known, now)?;
     }
     Ok(())
 }

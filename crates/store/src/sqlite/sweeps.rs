@@ -1,7 +1,7 @@
 //! Sweeps and senders: what reconciliation compares with, and who sent what.
 
 use aftersign_core::Timestamp;
-use aftersign_core::envelope::Known;
+use aftersign_core::envelope::{EnvelopeStatus, Known};
 use aftersign_core::ids::{AccountId, EnvelopeId, SweepId};
 use aftersign_core::journal::{Action, Entry};
 use async_trait::async_trait;
@@ -11,7 +11,7 @@ use super::fault::Fault;
 use super::rows::{account_number, maybe_time, micros, number, signed, time};
 use super::writer::Work;
 use super::{SqliteStore, envelopes, journal};
-use crate::{Senders, StoreError, SweepRow, Sweeps};
+use crate::{Senders, StoreError, SweepRow, Sweeps, Unarchived};
 
 fn sweep_row(row: &Row<'_>, account: &AccountId) -> rusqlite::Result<SweepRow> {
     Ok(SweepRow {
@@ -81,6 +81,32 @@ impl Sweeps for SqliteStore {
                 row.get(0).map(|id: String| EnvelopeId::new(id))
             })?;
             Ok(rows.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    async fn unarchived(
+        &self,
+        account: &AccountId,
+        status: EnvelopeStatus,
+        before: Timestamp,
+    ) -> Result<Unarchived, StoreError> {
+        let account = account.clone();
+        self.read("read what is not archived", move |conn| {
+            let Some(account) = account_number(conn, &account)? else { return Ok(Unarchived::default()) };
+            // With min(), SQLite takes the other columns from the row that holds it.
+            let mut statement = conn.prepare_cached(
+                "SELECT count(*), min(coalesce(e.completed_at, e.first_seen_at)), e.id
+                 FROM envelopes e INDEXED BY envelopes_unarchived JOIN transfers t ON t.envelope = e.n
+                 WHERE e.account = ?1 AND e.status = ?2 AND e.archived_at IS NULL AND e.settled = 1
+                     AND coalesce(e.completed_at, e.first_seen_at) < ?3
+                     AND t.phase IN ('ask', 'list', 'carry', 'dead_letter')",
+            )?;
+            let params = params![account, status.as_str(), before.as_microsecond()];
+            Ok(statement.query_row(params, |row| {
+                let oldest = row.get::<_, Option<String>>(2)?.map(EnvelopeId::new).zip(maybe_time(row, 1)?);
+                Ok(Unarchived { count: number(row, 0)?, oldest })
+            })?)
         })
         .await
     }

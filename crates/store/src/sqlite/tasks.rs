@@ -31,7 +31,10 @@ pub(super) fn task_row(row: &Row<'_>) -> rusqlite::Result<TaskRow> {
     })
 }
 
-/// Opens tasks that are not open yet.
+/// The resolution of a task that no person settled.
+pub(super) const SETTLED_BY_ITSELF: &str = "settled by itself";
+
+/// Opens tasks; one that is open already says from now on what the newer one says.
 pub(super) fn open(work: &Work<'_>, drafts: &[TaskDraft], now: Timestamp) -> Result<(), Fault> {
     for draft in drafts {
         let due_at = draft.due_after.map(|wait| now.checked_add(wait).unwrap_or(Timestamp::MAX));
@@ -39,7 +42,9 @@ pub(super) fn open(work: &Work<'_>, drafts: &[TaskDraft], now: Timestamp) -> Res
             .prepare_cached(
                 "INSERT INTO tasks (id, key, kind, account, envelope, opened_at, due_at, assignee, what, todo)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
-                 ON CONFLICT (key) WHERE resolved_at IS NULL DO NOTHING",
+                 ON CONFLICT (key) WHERE resolved_at IS NULL
+                 DO UPDATE SET assignee = excluded.assignee, what = excluded.what, todo = excluded.todo
+                     WHERE (assignee, what, todo) <> (excluded.assignee, excluded.what, excluded.todo)",
             )?
             .execute(params![
                 TaskId::make(now, work.entropy).as_bytes(),

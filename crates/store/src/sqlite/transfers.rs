@@ -5,6 +5,7 @@
 //! own record, a rescue, a person) takes them in with [`Held::take_wake`], and saving clears them.
 
 use aftersign_core::Timestamp;
+use aftersign_core::envelope::Envelope;
 use aftersign_core::ids::TransferId;
 use aftersign_core::transfer::{Transfer, Wake};
 use rusqlite::{OptionalExtension, Params, Row, params};
@@ -82,6 +83,11 @@ pub(super) fn by_id(work: &Work<'_>, id: TransferId) -> Result<Option<Held>, Fau
 /// By its row's number.
 pub(super) fn by_number(work: &Work<'_>, n: i64) -> Result<Option<Held>, Fault> {
     find(work, "n = ?1", [n])
+}
+
+/// What the platform last answered about the envelope of row `envelope`.
+pub(super) fn envelope_of(work: &Work<'_>, envelope: i64) -> Result<Option<Envelope>, Fault> {
+    Ok(find(work, "envelope = ?1", [envelope])?.and_then(|held| held.transfer.envelope))
 }
 
 /// Writes a new transfer.

@@ -68,7 +68,7 @@ async fn a_fresh_file_is_migrated_and_opening_it_again_changes_nothing() {
         conn.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
     };
     let first = version();
-    assert_eq!(first.0, 1);
+    assert_eq!(first.0, 2);
     let store = place.try_open(Role::Server).unwrap();
     assert!(matches!(store.verify().await.unwrap(), Verdict::Intact { entries: 5, .. }));
     drop(store);
@@ -84,7 +84,7 @@ fn a_database_of_a_newer_version_is_refused_untouched() {
         .unwrap();
     for role in [Role::Server, Role::Tool] {
         let refused = place.try_open(role);
-        assert!(matches!(refused, Err(StoreError::NewerSchema { found: 99, known: 1, .. })));
+        assert!(matches!(refused, Err(StoreError::NewerSchema { found: 99, known: 2, .. })));
     }
 }
 

@@ -1,0 +1,71 @@
+//! What the adapter does, for the certificate. The long form is `README.md`.
+
+use crate::certificate::{Confidence, Fact};
+
+pub(crate) const FACTS: &[Fact] = &[
+    Fact {
+        what: "callback",
+        how: "the query of a URL template; nothing is read from the body",
+        confidence: Confidence::Observed,
+    },
+    Fact {
+        what: "authentication of callbacks",
+        how: "none exists but HTTP Basic; the path secret decides",
+        confidence: Confidence::Stated,
+    },
+    Fact {
+        what: "names of parameters",
+        how: "the integrator's choice; the usual ones are taken in any case",
+        confidence: Confidence::SeenInIntegrations,
+    },
+    Fact {
+        what: "`envelopeFinished`",
+        how: "never says how it ended, and comes before the state that it announces",
+        confidence: Confidence::Stated,
+    },
+    Fact {
+        what: "retries",
+        how: "up to 30; one cannot be told from a second event, so it may be news",
+        confidence: Confidence::Stated,
+    },
+    Fact {
+        what: "draft callback",
+        how: "its parameters are taken from a public integration",
+        confidence: Confidence::SeenInIntegrations,
+    },
+    Fact {
+        what: "registration",
+        how: "URLs are set per envelope or in the organisation's pages; no call for an account's was found",
+        confidence: Confidence::NotVerified,
+    },
+    Fact {
+        what: "generations of the API",
+        how: "version 6, and version 5 for envelopes refused with `ERR0063`",
+        confidence: Confidence::Stated,
+    },
+    Fact {
+        what: "metadata and end of term",
+        how: "from `configuration`; the envelope itself has neither",
+        confidence: Confidence::Stated,
+    },
+    Fact {
+        what: "gone or not visible",
+        how: "the history tells; 404 means both",
+        confidence: Confidence::SeenInIntegrations,
+    },
+    Fact {
+        what: "sweep",
+        how: "`envelope/find` by status and week of sending; sees what the token's user sees",
+        confidence: Confidence::NotVerified,
+    },
+    Fact {
+        what: "removal",
+        how: "works on running envelopes too, so all but completed ones are refused here",
+        confidence: Confidence::SeenInIntegrations,
+    },
+    Fact {
+        what: "rate limits",
+        how: "none is documented; five calls a second, two at once",
+        confidence: Confidence::NotVerified,
+    },
+];

@@ -1,0 +1,140 @@
+//! What is asked of the account itself: who we are, its senders, its registered callback, how long it keeps packages.
+
+use aftersign_core::envelope::EnvelopeStatus;
+use aftersign_core::platform::{Access, Call, Identity, Next, Page, Registration, Retention};
+use aftersign_core::secret::Secret;
+use aftersign_core::{Error, ErrorKind, Remedy};
+use bytes::Bytes;
+use http::{Method, Response};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::access::{Api, JSON, json_body};
+use super::api::{PAGE_SIZE, ROWS_MAX};
+use super::callback::EVENTS;
+use super::wire::{RegisterCallback, RegisteredCallback, RetentionPolicy, SenderList, Session};
+use crate::exchange::{misconfigured, own_status};
+
+/// Event names that not every instance takes, in the order in which they are left out when it refuses all: the one
+/// is said to be removed, the other is younger than some instances (sheet section 1.4).
+const NOT_EVERYWHERE: [&str; 2] = ["PACKAGE_OPT_OUT", "DOCUMENT_VIEWED"];
+
+/// Asks for the session.
+pub(super) fn whoami(access: &Access) -> Result<Call<Identity>, Error> {
+    let api = Api::new("onespan whoami", access)?;
+    let request = api.get("session")?;
+    Ok(api.clone().then(request, move |response| {
+        let session: Session = api.answer(&response)?;
+        let of_account = session.account.and_then(|account| account.name.or(account.id));
+        let name = session.user.and_then(|user| user.email).or(of_account);
+        let name = name.ok_or_else(|| api.unintelligible("the session names neither user nor account"))?;
+        Ok(Next::Done(Identity { name }))
+    }))
+}
+
+/// Asks for the senders, page by page; a cursor is the number of the row to go on with. Who was invited and has not
+/// come yet has sent nothing.
+pub(super) fn senders(access: &Access, cursor: Option<&str>) -> Result<Call<Page<String>>, Error> {
+    let api = Api::new("onespan list senders", access)?;
+    let from = cursor.map_or(Some(1), |text| text.parse().ok().filter(|from| (1..=ROWS_MAX).contains(from)));
+    let from = from.ok_or_else(|| {
+        let message = "the list's cursor is none of ours; start again";
+        api.error(ErrorKind::Rejected, Remedy::Abandon, message)
+    })?;
+    let request = api.get(&senders_path(from, None))?;
+    Ok(api.clone().then(request, move |response| {
+        let list: SenderList = api.answer(&response)?;
+        let next = next_row(&api, from, &list)?.map(|from| from.to_string());
+        let is_invited = |status: &String| status.eq_ignore_ascii_case("INVITED");
+        let come =
+            list.results.into_iter().flatten().filter(|one| !one.status.as_ref().is_some_and(is_invited));
+        Ok(Next::Done(Page { items: come.filter_map(|sender| sender.email).collect(), next }))
+    }))
+}
+
+/// One page of the account's senders, or of those that a text is found in.
+pub(super) fn senders_path(from: u64, search: Option<&str>) -> String {
+    let to = from + PAGE_SIZE - 1;
+    let search = search.map(|text| format!("search={}&", utf8_percent_encode(text, NON_ALPHANUMERIC)));
+    format!("account/senders?{}from={from}&to={to}&dir=asc", search.unwrap_or_default())
+}
+
+/// The row to go on with: rows count from 1, and a page may be shorter than asked for.
+pub(super) fn next_row(api: &Api, from: u64, list: &SenderList) -> Result<Option<u64>, Error> {
+    let rows = u64::try_from(list.results.len()).unwrap_or(u64::MAX);
+    let next = from.saturating_add(rows);
+    let more = rows > 0 && list.count.map_or(rows >= PAGE_SIZE, |count| next <= count);
+    match more {
+        true if next > ROWS_MAX => Err(api.unintelligible("the list of senders has no end")),
+        more => Ok(more.then_some(next)),
+    }
+}
+
+/// Asks which callback is registered (`GET callback`: one object; the key in it is not read).
+pub(super) fn registration(access: &Access) -> Result<Call<Registration>, Error> {
+    read_registration(Api::new("onespan read registration", access)?)
+}
+
+fn read_registration(api: Api) -> Result<Call<Registration>, Error> {
+    let request = api.get("callback")?;
+    Ok(api.clone().then(request, move |response| {
+        let registered: RegisteredCallback = api.answer(&response)?;
+        Ok(Next::Done(Registration { url: registered.url, events: registered.events }))
+    }))
+}
+
+/// Registers a callback in place of whatever was there (`POST callback`), and reads what is registered then: there is
+/// one per account, and several integrations fight for it.
+pub(super) fn register(
+    access: &Access,
+    url: &str,
+    key: Option<&Secret>,
+) -> Result<Call<Registration>, Error> {
+    let api = Api::new("onespan register callback", access)?;
+    // The platform sends the key after a space.
+    if key.is_some_and(|key| key.is_empty() || !key.expose().bytes().all(|byte| byte.is_ascii_graphic())) {
+        let message = "a callback key must not be empty nor hold spaces or characters outside ASCII";
+        return Err(misconfigured(api.operation, message));
+    }
+    register_without(api, url.trim().to_owned(), key.cloned(), 0)
+}
+
+/// Registers all events but the first `left_out` of [`NOT_EVERYWHERE`]; refused, it leaves out one more.
+fn register_without(
+    api: Api,
+    url: String,
+    key: Option<Secret>,
+    left_out: usize,
+) -> Result<Call<Registration>, Error> {
+    let without = &NOT_EVERYWHERE[..left_out];
+    let events = EVENTS.into_iter().filter(|name| !without.contains(name)).collect();
+    let key_text = key.as_ref().map(Secret::expose);
+    let body = json_body(api.operation, &RegisterCallback { url: &url, key: key_text, events })?;
+    let request = api.send(Method::POST, "callback", JSON, body)?;
+    Ok(api.clone().then(request, move |response| {
+        if own_status(&response) == Some(400) && left_out < NOT_EVERYWHERE.len() {
+            return Ok(Next::Then(register_without(api, url, key, left_out + 1)?));
+        }
+        // Its answer repeats what was sent; only a read shows what is kept.
+        api.taken(&response)?;
+        Ok(Next::Then(read_registration(api)?))
+    }))
+}
+
+/// Asks how long packages are kept. Two of the platform's states can be one of ours; the shorter time counts.
+pub(super) fn retention(access: &Access) -> Result<Call<Retention>, Error> {
+    let api = Api::new("onespan read retention", access)?;
+    let request = api.get("dataRetentionSettings/dataManagementPolicy")?;
+    Ok(api.clone().then(request, move |response: Response<Bytes>| {
+        let policy: RetentionPolicy = api.answer(&response)?;
+        let kept = policy.transaction_retention.unwrap_or_default();
+        // Zero is "kept", like nothing at all.
+        let shorter = |terms: [Option<u32>; 2]| terms.into_iter().flatten().filter(|days| *days > 0).min();
+        let days = [
+            (EnvelopeStatus::Completed, shorter([kept.completed, kept.archived])),
+            (EnvelopeStatus::Declined, shorter([kept.declined, kept.opted_out])),
+            (EnvelopeStatus::Expired, shorter([kept.expired, None])),
+        ];
+        let days = days.into_iter().filter_map(|(status, days)| Some((status, days?))).collect();
+        Ok(Next::Done(Retention { days }))
+    }))
+}
