@@ -23,6 +23,9 @@ pub(crate) struct SandboxArgs {
     /// Forget a callback URL after ten failures in a row, as one of the platforms does.
     #[arg(long)]
     clear_callback_url: bool,
+    /// Days of the world until the seal of a completed document is extended, where a platform does that.
+    #[arg(long, value_name = "DAYS", default_value_t = SandboxConfig::default().extension_after_days)]
+    extension_after_days: f64,
 }
 
 /// Plays until Ctrl-C.
@@ -33,6 +36,7 @@ pub(crate) async fn run(args: SandboxArgs) -> anyhow::Result<()> {
         faults: args.faults,
         time_scale: args.time_scale,
         clear_callback_url: args.clear_callback_url,
+        extension_after_days: args.extension_after_days,
         ..SandboxConfig::default()
     })
     .await?;

@@ -1,5 +1,6 @@
 //! Artifacts: the files that an envelope leaves behind, and what their bytes must look like.
 
+use crate::limits::DOWNLOADS_OF_WHAT_LOOKS_CUT;
 use crate::names::safe_file_name;
 
 /// What an artifact is.
@@ -126,17 +127,23 @@ impl Content {
 }
 
 impl Content {
-    /// Whether the last bytes prove that nothing is missing behind them. What does not is fetched twice: no
-    /// platform tells a checksum. A signed PDF has an `%%EOF` for every revision, so only one with nothing but
-    /// white space behind it counts.
-    pub fn proves_its_end(&self, tail: &[u8]) -> bool {
+    /// How many downloads must bring the same bytes before they are believed to be whole: no platform tells a
+    /// checksum, and a proxy can cut a body and correct its length. One if the last bytes prove that nothing is missing
+    /// behind them; a signed PDF has an `%%EOF` for every revision, so only one with nothing but white space behind it
+    /// counts. Two if nothing tells. More if it looks cut, as a signer's attachment may have been from the start.
+    pub fn downloads_to_agree(&self, head: &[u8], tail: &[u8]) -> usize {
+        let is_pdf = *self == Self::Pdf || (*self == Self::Any && head.starts_with(b"%PDF-"));
         match self {
-            Self::Any => false,
-            Self::Pdf => {
+            Self::Zip { .. } | Self::Xml | Self::Json => 1,
+            Self::Pdf | Self::Any if is_pdf => {
                 let end = tail.iter().rposition(|byte| !byte.is_ascii_whitespace() && *byte != 0);
-                end.is_some_and(|end| tail[..=end].ends_with(b"%%EOF"))
+                match end {
+                    Some(end) if tail[..=end].ends_with(b"%%EOF") => 1,
+                    _ if tail.windows(5).any(|window| window == b"%%EOF") => 2,
+                    _ => DOWNLOADS_OF_WHAT_LOOKS_CUT,
+                }
             }
-            Self::Zip { .. } | Self::Xml | Self::Json => true,
+            Self::Pdf | Self::Any => 2,
         }
     }
 }
@@ -251,9 +258,17 @@ mod tests {
         assert!(Content::Pdf.check(b"%PDF-1.7\n", b"...\n%%EOF\n", 99).is_ok());
         assert!(Content::Pdf.check(b"%PDF-1.7\n", b"stream", 99).unwrap_err().contains("cut off"));
         assert!(Content::Pdf.check(b"<html>", b"</html>", 99).unwrap_err().contains("HTML"));
-        assert!(
-            Content::Pdf.proves_its_end(b"%%EOF\r\n\0") && !Content::Pdf.proves_its_end(b"%%EOF 1 0 obj")
-        );
+        for (content, head, tail, downloads) in [
+            (Content::Pdf, &b"%PDF-1.7"[..], &b"%%EOF\r\n\0"[..], 1),
+            (Content::Pdf, b"%PDF-1.7", b"%%EOF 1 0 obj", 2),
+            (Content::Any, b"%PDF-1.7", b"%%EOF", 1),
+            (Content::Any, b"%PDF-1.7", b"%%EOF 1 0 obj", 2),
+            (Content::Any, b"%PDF-1.7", b"1 0 obj", DOWNLOADS_OF_WHAT_LOOKS_CUT),
+            (Content::Any, b"\x89PNG", b"IEND", 2),
+            (Content::Json, b"{", b"}", 1),
+        ] {
+            assert_eq!(content.downloads_to_agree(head, tail), downloads, "{content:?} {tail:?}");
+        }
         assert!(Content::Any.check(b" <!DOCTYPE html><html>", b"", 99).is_err());
         assert!(Content::Json.check(b"", b"", 0).unwrap_err().contains("empty"));
         assert!(Content::Xml.check(b"\xEF\xBB\xBF<?xml?><a/>", b"<a/>\n", 9).is_ok());

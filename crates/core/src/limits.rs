@@ -61,6 +61,10 @@ pub const CONCERN_DUE_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 /// How much later than its stamp an announcement of new artifacts may really be: platforms stamp whole seconds.
 pub const ANNOUNCEMENT_CLOCK_ALLOWANCE: Duration = Duration::from_secs(2);
 
+/// Downloads that must agree on a file that looks cut before it is believed to be so at the platform: two cut at the same
+/// place were seen in rehearsals.
+pub const DOWNLOADS_OF_WHAT_LOOKS_CUT: usize = 5;
+
 /// Longest file or folder name, in bytes, on the file systems in use.
 pub const FILE_NAME_BYTES_MAX: usize = 255;
 /// Room kept in a file name for ` (12).v345` and a temporary suffix.

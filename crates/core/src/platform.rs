@@ -156,6 +156,33 @@ pub struct Registration {
     pub events: Vec<String>,
 }
 
+impl Registration {
+    /// Where it calls, without the slash at the end that platforms add or drop; `None` if nothing is registered.
+    pub fn bare_url(&self) -> Option<&str> {
+        self.url.as_deref().map(bare).filter(|url| !url.is_empty())
+    }
+
+    /// Whether it calls `ours`.
+    pub fn calls(&self, ours: &str) -> bool {
+        self.bare_url() == Some(bare(ours))
+    }
+
+    /// The host that it calls. The rest of a URL that is not ours may be somebody's secret.
+    pub fn host(&self) -> Option<String> {
+        let uri: http::Uri = self.bare_url()?.parse().ok()?;
+        uri.host().map(str::to_owned)
+    }
+
+    /// What it does not tell of `wanted`. One that tells of nothing lacks all.
+    pub fn missing(&self, wanted: &[&'static str]) -> Vec<&'static str> {
+        wanted.iter().copied().filter(|event| !self.events.iter().any(|told| told == event)).collect()
+    }
+}
+
+fn bare(url: &str) -> &str {
+    url.trim().trim_end_matches('/')
+}
+
 impl fmt::Debug for Registration {
     /// The URL holds the path secret, so it is not shown.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -324,8 +351,12 @@ pub trait Platform: Send + Sync {
     fn registration(&self, _access: &Access) -> Result<Call<Registration>, Error> {
         Err(not_offered("read registration"))
     }
-    /// Of what the platform should tell us, in its words; empty where there is no choice.
+    /// Of what the platform must tell us, in its words; empty where there is no choice.
     fn wanted_events(&self) -> &'static [&'static str] {
+        &[]
+    }
+    /// What we ask for besides and can do without: not every instance of the platform knows it.
+    fn optional_events(&self) -> &'static [&'static str] {
         &[]
     }
     /// Registers our callback in place of whatever is there (`register_callback`), and gives what is registered then.

@@ -78,24 +78,16 @@ impl Verdict {
     }
 }
 
-/// Compares what is registered with what is ours. A slash at the end is no difference.
+/// Compares what is registered with what is ours.
 fn judge(found: &Registration, ours: &[String], wanted: &[&'static str]) -> Verdict {
-    let url = found.url.as_deref().map(bare).unwrap_or_default();
-    if url.is_empty() {
+    if found.bare_url().is_none() {
         return Verdict::Cleared;
     }
-    if !ours.iter().any(|ours| bare(ours) == url) {
-        let uri: Option<http::Uri> = url.parse().ok();
-        return Verdict::Changed(uri.as_ref().and_then(http::Uri::host).map(Into::into));
+    if !ours.iter().any(|ours| found.calls(ours)) {
+        return Verdict::Changed(found.host());
     }
-    // A registration that tells no events tells of all.
-    let is_told = |event: &str| found.events.is_empty() || found.events.iter().any(|told| told == event);
-    let missing: Vec<_> = wanted.iter().copied().filter(|event| !is_told(event)).collect();
+    let missing = found.missing(wanted);
     if missing.is_empty() { Verdict::Ours } else { Verdict::Missing(missing) }
-}
-
-fn bare(url: &str) -> &str {
-    url.trim().trim_end_matches('/')
 }
 
 /// The task that a verdict asks for; `None` closes it. The foreign URL itself may hold somebody's secret.

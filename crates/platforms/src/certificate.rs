@@ -343,6 +343,7 @@ fn write_adapter(out: &mut String, adapter: &Adapter) -> fmt::Result {
     let events = platform.wanted_events();
     if !events.is_empty() {
         writeln!(out, "- Events registered: {}", events.join(", "))?;
+        writeln!(out, "- Besides, where the instance knows them: {}", platform.optional_events().join(", "))?;
     }
     let quota = platform.quota();
     writeln!(

@@ -153,9 +153,9 @@ fn for_people(
         None => "",
     };
     writeln!(out, "would register our URL at {}{key}", our_host(settings))?;
-    let wanted = account.platform.wanted_events();
-    if !wanted.is_empty() {
-        writeln!(out, "would ask for {} events", wanted.len())?;
+    let asked = account.platform.wanted_events().len() + account.platform.optional_events().len();
+    if asked > 0 {
+        writeln!(out, "would ask for {asked} events")?;
     }
     Ok(())
 }

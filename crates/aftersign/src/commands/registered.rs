@@ -78,12 +78,12 @@ pub(super) struct Compared {
 impl Compared {
     /// Compares a registration with what the account should have.
     pub(super) fn new(registration: &Registration, account: &AccountSettings, public_url: &str) -> Self {
-        let wanted = account.platform.wanted_events();
-        let told = |event: &&&str| !registration.events.iter().any(|have| have == **event);
-        let unasked = |event: &&String| !wanted.is_empty() && !wanted.contains(&event.as_str());
+        let (wanted, optional) = (account.platform.wanted_events(), account.platform.optional_events());
+        let is_asked = |event: &str| wanted.contains(&event) || optional.contains(&event);
+        let unasked = |event: &&String| !wanted.is_empty() && !is_asked(event);
         Self {
-            leads_to: leads_to(registration.url.as_deref(), account, public_url),
-            missing: wanted.iter().filter(told).copied().collect(),
+            leads_to: leads_to(registration, account, public_url),
+            missing: registration.missing(wanted),
             surplus: registration.events.iter().filter(unasked).cloned().collect(),
             events: registration.events.clone(),
         }
@@ -95,11 +95,10 @@ impl Compared {
     }
 }
 
-fn leads_to(url: Option<&str>, account: &AccountSettings, public_url: &str) -> LeadsTo {
-    let Some(url) = url.map(str::trim).filter(|url| !url.is_empty()) else { return LeadsTo::Nobody };
-    let same = |ours: &str| ours.trim_end_matches('/') == url.trim_end_matches('/');
+fn leads_to(registration: &Registration, account: &AccountSettings, public_url: &str) -> LeadsTo {
+    let Some(url) = registration.bare_url() else { return LeadsTo::Nobody };
     let by_secret = account.callback_urls(public_url);
-    match by_secret.iter().position(|urls| urls.iter().any(|ours| same(&ours.url))) {
+    match by_secret.iter().position(|urls| urls.iter().any(|ours| registration.calls(&ours.url))) {
         Some(0) => return LeadsTo::Us,
         Some(_) => return LeadsTo::UsByFormerSecret,
         None => {}
@@ -107,7 +106,6 @@ fn leads_to(url: Option<&str>, account: &AccountSettings, public_url: &str) -> L
     if url.starts_with(&account.callback_root(public_url)) {
         return LeadsTo::UsByWrongSecret;
     }
-    let uri: Option<http::Uri> = url.parse().ok();
-    let host = uri.as_ref().and_then(http::Uri::host).unwrap_or("something that is no URL");
-    LeadsTo::Another { host: host.into() }
+    let host = registration.host().unwrap_or_else(|| "something that is no URL".into());
+    LeadsTo::Another { host }
 }

@@ -23,7 +23,8 @@ fn a_registration_is_ours_whole_changed_or_cleared() {
     let cases = [
         (found(Some(OURS), &["COMPLETE", "DECLINE", "OPEN"]), Verdict::Ours),
         (found(Some(&format!(" {OURS}/ ")), &["DECLINE", "COMPLETE"]), Verdict::Ours),
-        (found(Some(&ours[1]), &[]), Verdict::Ours),
+        (found(Some(&ours[1]), &["COMPLETE", "DECLINE"]), Verdict::Ours),
+        (found(Some(OURS), &[]), Verdict::Missing(vec!["COMPLETE", "DECLINE"])),
         (found(Some(OURS), &["COMPLETE"]), Verdict::Missing(vec!["DECLINE"])),
         (found(None, &["COMPLETE", "DECLINE"]), Verdict::Cleared),
         (found(Some(" "), &[]), Verdict::Cleared),

@@ -10,13 +10,9 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::access::{Api, JSON, json_body};
 use super::api::{PAGE_SIZE, ROWS_MAX};
-use super::callback::EVENTS;
+use super::callback::{EVENTS, EVENTS_NOT_EVERYWHERE};
 use super::wire::{RegisterCallback, RegisteredCallback, RetentionPolicy, SenderList, Session};
 use crate::exchange::{misconfigured, own_status};
-
-/// Event names that not every instance takes, in the order in which they are left out when it refuses all: the one
-/// is said to be removed, the other is younger than some instances (sheet section 1.4).
-const NOT_EVERYWHERE: [&str; 2] = ["PACKAGE_OPT_OUT", "DOCUMENT_VIEWED"];
 
 /// Asks for the session.
 pub(super) fn whoami(access: &Access) -> Result<Call<Identity>, Error> {
@@ -98,20 +94,19 @@ pub(super) fn register(
     register_without(api, url.trim().to_owned(), key.cloned(), 0)
 }
 
-/// Registers all events but the first `left_out` of [`NOT_EVERYWHERE`]; refused, it leaves out one more.
+/// Registers all events but the first `left_out` of [`EVENTS_NOT_EVERYWHERE`]; refused, it leaves out one more.
 fn register_without(
     api: Api,
     url: String,
     key: Option<Secret>,
     left_out: usize,
 ) -> Result<Call<Registration>, Error> {
-    let without = &NOT_EVERYWHERE[..left_out];
-    let events = EVENTS.into_iter().filter(|name| !without.contains(name)).collect();
+    let events = EVENTS.iter().chain(&EVENTS_NOT_EVERYWHERE[left_out..]).copied().collect();
     let key_text = key.as_ref().map(Secret::expose);
     let body = json_body(api.operation, &RegisterCallback { url: &url, key: key_text, events })?;
     let request = api.send(Method::POST, "callback", JSON, body)?;
     Ok(api.clone().then(request, move |response| {
-        if own_status(&response) == Some(400) && left_out < NOT_EVERYWHERE.len() {
+        if own_status(&response) == Some(400) && left_out < EVENTS_NOT_EVERYWHERE.len() {
             return Ok(Next::Then(register_without(api, url, key, left_out + 1)?));
         }
         // Its answer repeats what was sent; only a read shows what is kept.

@@ -138,6 +138,10 @@ impl Platform for OneSpan {
         &callback::EVENTS
     }
 
+    fn optional_events(&self) -> &'static [&'static str] {
+        &callback::EVENTS_NOT_EVERYWHERE
+    }
+
     fn register(
         &self,
         access: &Access,
