@@ -63,7 +63,8 @@ impl From<&CallbackRow> for Callback {
     }
 }
 
-/// `callbacks show`: the row and the raw request. The body is a text where it is UTF-8, else base64.
+/// `callbacks show`: the row and the request, the platform's secrets redacted. The body is a text where it is UTF-8, else
+/// base64; `body_bytes` is the size of what came.
 #[derive(Serialize)]
 pub(crate) struct CallbackDetail {
     #[serde(flatten)]
@@ -83,9 +84,10 @@ struct Header {
     value: String,
 }
 
-impl From<&StoredCallback> for CallbackDetail {
-    fn from(stored: &StoredCallback) -> Self {
-        let text = std::str::from_utf8(&stored.body).ok();
+impl CallbackDetail {
+    /// A callback with its body as a person may see it.
+    pub(crate) fn new(stored: &StoredCallback, body: &[u8]) -> Self {
+        let text = std::str::from_utf8(body).ok();
         let header = |(name, value): &(String, String)| Header { name: name.clone(), value: value.clone() };
         Self {
             row: Callback::from(&stored.row),
@@ -95,7 +97,7 @@ impl From<&StoredCallback> for CallbackDetail {
             headers: stored.headers.iter().map(header).collect(),
             body_bytes: stored.body.len(),
             body: text.map(Into::into),
-            body_base64: text.is_none().then(|| STANDARD.encode(&stored.body)),
+            body_base64: text.is_none().then(|| STANDARD.encode(body)),
         }
     }
 }

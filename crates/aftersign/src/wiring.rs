@@ -44,6 +44,7 @@ pub(crate) fn engine(
             .flatten()
             .map(|callback| callback.url)
             .collect(),
+        callback_root: account.callback_root(&settings.public_url),
         retention_days: account.retention_days,
     });
     Engine::new(EngineParts {

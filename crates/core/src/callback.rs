@@ -1,7 +1,7 @@
 //! What comes in: one HTTP request as received, what it means, and what it is answered with.
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use jiff::Timestamp;
 
 use crate::digest::Digester;
@@ -22,6 +22,27 @@ pub struct Inbound {
     pub headers: HeaderMap,
     /// The whole body.
     pub body: Bytes,
+}
+
+impl Inbound {
+    /// The request out of its record. A method or header that is none was never received and is left out.
+    pub fn recorded(
+        method: &str,
+        channel: Option<String>,
+        query: String,
+        headers: &[(String, String)],
+        body: Bytes,
+    ) -> Self {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            if let (Ok(name), Ok(value)) = (HeaderName::try_from(name.as_str()), HeaderValue::from_str(value))
+            {
+                map.append(name, value);
+            }
+        }
+        let method = Method::from_bytes(method.as_bytes()).unwrap_or(Method::POST);
+        Self { method, channel, query, headers: map, body }
+    }
 }
 
 /// What an account's callbacks are checked against, besides the path secret.
@@ -152,7 +173,8 @@ pub struct Notification {
     pub kind_at_platform: String,
     /// When it happened, if the platform says so.
     pub occurred_at: Option<Timestamp>,
-    /// The signer concerned (e-mail or name), if the platform says so.
+    /// The signer concerned, if the platform says so: by the id that the envelope's signers have in its answers, else by
+    /// e-mail address or name; one person has one name in all news of an envelope.
     pub signer: Option<String>,
     /// The platform's text on it (decline reason, error).
     pub detail: Option<String>,

@@ -102,7 +102,16 @@ fn is_settled(kind: TaskKind, concern: &Heard, known: &Known, heard: &[Heard]) -
     if known.confirmed && known.status.is_final() {
         return true;
     }
-    heard.iter().any(|news| news.kind.is_final() || settles_for_signer(kind, concern, news))
+    heard.iter().any(|news| ends(news, concern) || settles_for_signer(kind, concern, news))
+}
+
+/// Whether the envelope ended for good, or later than the concern: what expired or was deleted can be restored.
+fn ends(news: &Heard, concern: &Heard) -> bool {
+    use NotificationKind as News;
+    match news.kind {
+        News::Finished | News::Declined | News::Cancelled => true,
+        kind => kind.is_final() && news.at >= concern.at,
+    }
 }
 
 /// Whether the signer got further later on. News that name nobody are taken to be about anybody.
@@ -120,7 +129,18 @@ fn settles_for_signer(kind: TaskKind, concern: &Heard, news: &Heard) -> bool {
         TaskKind::SignerLocked | TaskKind::AuthenticationFailed | TaskKind::DelegationPending => {
             matches!(news.kind, News::SignerFinished | News::Delegated)
         }
-        _ => false,
+        TaskKind::ReadyForCompletion
+        | TaskKind::ProcessingFailed
+        | TaskKind::AccessRefused
+        | TaskKind::DeletedBeforeArchived
+        | TaskKind::DeadLetter
+        | TaskKind::NotVisible
+        | TaskKind::KeptAtPlatform
+        | TaskKind::SweepFailed
+        | TaskKind::Quarantined
+        | TaskKind::ExtensionOverdue
+        | TaskKind::CallbackUnregistered
+        | TaskKind::RetentionNear => false,
     };
     about_them && got_on && news.at >= concern.at
 }
@@ -226,7 +246,9 @@ mod tests {
     #[test]
     fn what_settles_a_concern_settles_it_in_any_order() {
         let sam = Some("sam@example.com");
-        let cases: [(&[Heard], &[TaskKind]); 8] = [
+        let cases: [(&[Heard], &[TaskKind]); 10] = [
+            (&[heard(News::Expired, 4, None), heard(News::SignerLocked, 5, sam)], &[TaskKind::SignerLocked]),
+            (&[heard(News::Deleted, 6, None), heard(News::SignerLocked, 5, sam)], &[]),
             (&[heard(News::EmailBounced, 5, sam)], &[TaskKind::EmailBounced]),
             (&[heard(News::EmailBounced, 5, sam), heard(News::Opened, 6, sam)], &[]),
             (&[heard(News::EmailBounced, 5, sam), heard(News::Opened, 4, sam)], &[TaskKind::EmailBounced]),

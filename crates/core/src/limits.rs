@@ -52,6 +52,8 @@ pub const EXTENSION_FIRST_LOOK: Duration = Duration::from_secs(41 * 24 * 60 * 60
 pub const EXTENSION_LOOK_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Age at which a person is told that it has not come.
 pub const EXTENSION_OVERDUE: Duration = Duration::from_secs(45 * 24 * 60 * 60);
+/// Age at which it is no longer looked for where no removal waits for it.
+pub const EXTENSION_GIVEN_UP: Duration = Duration::from_secs(120 * 24 * 60 * 60);
 /// How often it is looked for after a person was told.
 pub const EXTENSION_LATE_LOOK_EVERY: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 

@@ -386,6 +386,11 @@ pub trait Platform: Send + Sync {
         None
     }
 
+    /// A callback's body for a person to see, where the one that came holds secrets of the platform; `None` for all else.
+    fn redacted_body(&self, _inbound: &Inbound) -> Option<Vec<u8>> {
+        None
+    }
+
     /// Asks whose access this is.
     fn whoami(&self, access: &Access) -> Result<Call<Identity>, Error>;
     /// Asks what an envelope is now. An id that cannot be put into a URL safely is an error.

@@ -50,6 +50,37 @@ impl Engine {
     }
 }
 
+/// The fact of an error that says in whose name was asked. Adapters name it so too.
+const SENDER: &str = "sender";
+
+/// The error with the sender in whose name it was met.
+pub(crate) fn in_name_of(sender: Option<&str>, error: Error) -> Error {
+    match sender {
+        Some(sender) if !names_sender(&error) => error.with(SENDER, sender),
+        _ => error,
+    }
+}
+
+fn names_sender(error: &Error) -> bool {
+    error.context().iter().any(|(key, _)| *key == SENDER)
+}
+
+/// An error's chain for logs and for records that nobody erases: where it names a sender, it says only what failed and how,
+/// because its words and those underneath are about that person.
+pub(crate) fn impersonal(error: &Error) -> String {
+    let mut parts = Vec::new();
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = next {
+        if let Some(personal) = error.downcast_ref::<Error>().filter(|error| names_sender(error)) {
+            parts.push(format!("{}: {}", personal.operation(), personal.kind().as_str()));
+            break;
+        }
+        parts.push(error.to_string());
+        next = error.source();
+    }
+    parts.join(": ")
+}
+
 /// What the platform answered, and how.
 #[derive(Debug)]
 pub(crate) struct Answer<T> {
@@ -88,11 +119,16 @@ pub(crate) fn is_refusal(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::AccessRefused | ErrorKind::Forbidden)
 }
 
-/// Neither of them sees the envelope, and only one of them should: it must not be taken for deleted.
+/// Neither of them sees the envelope, and only one of them should: it must not be taken for deleted. A token is refused in
+/// passing too, so a person is asked only when that lasts; a missing right does not come back by itself.
 pub(crate) fn hidden(refused: Error) -> Error {
+    let remedy = match refused.kind() {
+        ErrorKind::AccessRefused => Remedy::Retry(None),
+        _ => Remedy::AskPerson,
+    };
     Error::new(
         ErrorKind::Forbidden,
-        Remedy::AskPerson,
+        remedy,
         "ask",
         "the platform refuses to be asked in the sender's name, and the account's own access does not see the \
          envelope: let the account act for this sender again, or give it an access that sees all, and redrive",

@@ -13,9 +13,10 @@ use aftersign_core::platform::{Access, Call, Next, Platform, Token};
 use aftersign_core::seams::{Clock, Download, Downloaded, Transport};
 use aftersign_core::{Error, ErrorKind, Remedy};
 use bytes::Bytes;
-use http::Request;
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::{Method, Request, Response};
 
-use crate::limits::{CALL_HOPS_MAX, TOKENS_MAX};
+use crate::limits::{CALL_HOPS_MAX, HOP_RETRY_FIRST, HOP_TRIES_MAX, TOKENS_MAX};
 
 /// Whose token it is: the account's own, or that of one of its senders.
 type Holder = (AccountId, Option<String>);
@@ -130,15 +131,14 @@ impl Caller {
         Arc::clone(tokens.entry(holder).or_default())
     }
 
-    /// Sends a call and those that its answers lead to.
+    /// Sends a call and those that its answers lead to. The first one's failure is its caller's business; one further on
+    /// would undo all that came before, so it is asked again in its place.
     async fn follow<T>(&self, account: &AccountId, mut call: Call<T>) -> Result<T, Error> {
-        for _ in 0..CALL_HOPS_MAX {
+        for hop in 0..CALL_HOPS_MAX {
             let (operation, request, read) = call.into_parts();
-            let response = self
-                .transport
-                .exchange(account, request)
-                .await
-                .map_err(|error| error.with("asked", operation))?;
+            let tries = if hop > 0 && request.method() == Method::GET { HOP_TRIES_MAX } else { 1 };
+            let response = self.exchange(account, request, tries).await;
+            let response = response.map_err(|error| error.with("asked", operation))?;
             match read(response, self.clock.now())? {
                 Next::Done(value) => return Ok(value),
                 Next::Then(next) => call = next,
@@ -151,6 +151,33 @@ impl Caller {
             "the platform's answers lead in circles",
         ))
     }
+
+    /// Sends a request, up to `tries` times as long as its answer says nothing about what was asked.
+    async fn exchange(
+        &self,
+        account: &AccountId,
+        request: Request<Bytes>,
+        tries: u32,
+    ) -> Result<Response<Bytes>, Error> {
+        for again in 1..tries {
+            match self.transport.exchange(account, request.clone()).await {
+                Ok(response) if !is_disturbed(&response) => return Ok(response),
+                Err(error) if !matches!(error.remedy(), Remedy::Retry(None)) => return Err(error),
+                Ok(_) | Err(_) => tokio::time::sleep(HOP_RETRY_FIRST * 2u32.pow(again - 1)).await,
+            }
+        }
+        self.transport.exchange(account, request).await
+    }
+}
+
+/// A server or a proxy in trouble, and not one that says when to come back.
+fn is_disturbed(response: &Response<Bytes>) -> bool {
+    let is_page = response
+        .headers()
+        .get(CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().to_ascii_lowercase().starts_with(b"text/html"));
+    let in_trouble = response.status().is_server_error() || is_page;
+    in_trouble && !response.headers().contains_key(RETRY_AFTER)
 }
 
 /// "Not found" is said of a sender who has left, never of what would be asked for with the token.

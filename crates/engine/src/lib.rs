@@ -55,6 +55,8 @@ pub struct EngineAccount {
     pub reconcile_every: Duration,
     /// The URLs of ours that may be registered at the platform: those of every path secret. They hold it.
     pub callback_urls: Vec<String>,
+    /// What each of them begins with, up to the path secret: `{public_url}/callbacks/{account}/`.
+    pub callback_root: String,
     /// Days after which the platform removes what has ended; outranks what the platform itself tells.
     pub retention_days: Option<u32>,
 }

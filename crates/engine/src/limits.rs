@@ -35,8 +35,15 @@ pub const REFUSAL_BODY_BYTES_MAX: usize = 64 * 1024;
 pub const ARTIFACT_BYTES_MAX: u64 = 8 * 1024 * 1024 * 1024;
 /// Bytes kept from each end of a download for the content check.
 pub const EDGE_BYTES: usize = 1024;
-/// Requests that one question may lead to (fallbacks, confirmations).
-pub const CALL_HOPS_MAX: usize = 8;
+/// Largest record in JSON, in bytes, out of which a platform's secrets can be taken: it is held in memory for that.
+pub const RECORD_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// Requests that one question may lead to: some platforms are asked twice for each document of an envelope, and one holds up
+/// to 200.
+pub const CALL_HOPS_MAX: usize = 512;
+/// Tries of one request in the middle of a question: with hundreds of them, one that fails must not undo the others.
+pub const HOP_TRIES_MAX: u32 = 5;
+/// Wait before the second of them; it doubles. Longer troubles are the transfer's back-off's business.
+pub const HOP_RETRY_FIRST: Duration = Duration::from_millis(100);
 /// Tokens kept at once, one per account and sender; beyond this all are fetched anew.
 pub const TOKENS_MAX: usize = 10_000;
 

@@ -96,11 +96,13 @@ impl Engine {
             ));
             return news;
         };
-        let kind = row.kind.clone();
+        let (kind, told) = (row.kind.clone(), row.quarantine_reason.clone());
         match account.platform.interpret(&inbound(callback)).meaning {
             Meaning::Understood(notifications) => news.notifications = notifications,
             Meaning::Quarantined(reason) => {
                 let kind = kind.unwrap_or_else(|| "unknown kind".into());
+                // The reason may quote the request; intake has taken the secrets out of the one that it kept.
+                let reason = told.unwrap_or(reason);
                 news.open_tasks.push(quarantine_task(
                     &news.account,
                     &format!("A callback ({kind}) was kept and not acted on: {reason}"),
@@ -123,19 +125,43 @@ fn quarantine_task(account: &AccountId, what: &str) -> TaskDraft {
 
 /// The request as it came, but for redacted secrets.
 fn inbound(callback: StoredCallback) -> Inbound {
-    let mut headers = http::HeaderMap::new();
-    for (name, value) in &callback.headers {
-        if let (Ok(name), Ok(value)) =
-            (http::HeaderName::try_from(name.as_str()), http::HeaderValue::from_str(value))
-        {
-            headers.append(name, value);
-        }
-    }
-    Inbound {
-        method: http::Method::from_bytes(callback.method.as_bytes()).unwrap_or(http::Method::POST),
-        channel: callback.row.channel,
-        query: callback.query,
-        headers,
-        body: callback.body,
+    let StoredCallback { row, method, query, headers, body, .. } = callback;
+    Inbound::recorded(&method, row.channel, query, &headers, body)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{FakePlatform, FakeTransport, PLATFORM_SECRET, World};
+
+    use aftersign_core::callback::{IdempotencyKey, RepeatMeans};
+    use aftersign_core::ids::CallbackId;
+    use aftersign_core::seams::Clock;
+    use aftersign_store::{Inbox, NewCallback};
+
+    #[tokio::test]
+    async fn the_task_gives_the_reason_that_was_kept_without_secrets() {
+        let world = World::new(FakePlatform::default(), FakeTransport::new(|_| (200, String::new())));
+        let now = world.clock.now();
+        let callback = NewCallback {
+            id: CallbackId::make(now, &*world.engine.entropy),
+            account: world.account.access.account.clone(),
+            platform: "fake",
+            channel: None,
+            method: "POST".into(),
+            query: String::new(),
+            headers: Vec::new(),
+            body: PLATFORM_SECRET.into(),
+            remote: None,
+            received_at: now,
+            key: IdempotencyKey::new(None, &[b"1"]),
+            repeat_means: RepeatMeans::Nothing,
+            kind: None,
+            envelope: None,
+            quarantine_reason: Some("not understood: redacted".into()),
+        };
+        world.store.note_down(callback).await.unwrap();
+        assert_eq!(world.engine.project().await.unwrap(), 1);
+        let tasks = world.open_tasks().await;
+        assert!(tasks[0].what.ends_with("not acted on: not understood: redacted"), "{}", tasks[0].what);
     }
 }

@@ -1,11 +1,13 @@
 //! Retention: platforms remove envelopes of their own accord, archived or not.
 //!
-//! Nothing is hurried here: a transfer that could go on goes on already. A person is told in time of those that cannot.
+//! Nothing is hurried here: a transfer that could go on goes on already. A person is told in time of those that cannot, and
+//! of a retention too short for what the platform itself does later.
 
 use std::time::Duration;
 
 use aftersign_core::envelope::EnvelopeStatus;
 use aftersign_core::ids::AccountId;
+use aftersign_core::limits::EXTENSION_OVERDUE;
 use aftersign_core::platform::Retention;
 use aftersign_core::task::{TaskDraft, TaskKind};
 use aftersign_core::{Error, Timestamp};
@@ -21,11 +23,16 @@ impl Engine {
         let id = &account.access.account;
         let now = self.now();
         let mut waiting = Vec::new();
-        for (status, days) in days(account.retention_days, self.told(account).await?) {
+        let terms = days(account.retention_days, self.told(account).await?);
+        // Of what only notifications say that it ended the status may be another, so the shortest term counts.
+        let unconfirmed = terms.iter().map(|(_, days)| (None, *days)).min();
+        let confirmed = terms.iter().map(|(status, days)| (Some(*status), *days));
+        for (status, days) in confirmed.chain(unconfirmed) {
             let found = self.store.unarchived(id, status, warned_before(days, now)).await.map_err(stored)?;
             waiting.push((days, found));
         }
-        let task = task(id, &waiting, now);
+        let unextended = account.platform.capabilities().extends_seals.then(|| too_short(&terms)).flatten();
+        let task = task(id, &waiting, unextended, now);
         self.tell_of(account, TaskKind::RetentionNear, task).await.map_err(stored)?;
         Ok(waiting.iter().map(|(_, found)| found.count).sum())
     }
@@ -54,8 +61,16 @@ fn days(configured: Option<u32>, told: Retention) -> Vec<(EnvelopeStatus, u32)> 
     }
 }
 
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
 fn retention(days: u32) -> Duration {
-    Duration::from_secs(u64::from(days) * 24 * 60 * 60)
+    Duration::from_secs(u64::from(days) * DAY.as_secs())
+}
+
+/// The days that completed envelopes are kept, if their seals are extended only after they are gone.
+fn too_short(terms: &[(EnvelopeStatus, u32)]) -> Option<u32> {
+    let completed = terms.iter().filter(|(status, _)| *status == EnvelopeStatus::Completed);
+    completed.map(|(_, days)| *days).find(|days| retention(*days) < EXTENSION_OVERDUE)
 }
 
 /// What ended before this is to be told of now. Real days on purpose: the platform's clock knows no rehearsal.
@@ -65,8 +80,50 @@ fn warned_before(days: u32, now: Timestamp) -> Timestamp {
     now.checked_sub(kept - margin).unwrap_or(Timestamp::MIN)
 }
 
-/// The task about what waits, by the days that it is kept; `None` if nothing does.
-fn task(account: &AccountId, waiting: &[(u32, Unarchived)], now: Timestamp) -> Option<TaskDraft> {
+/// The task about what waits, by the days that it is kept, and about the days after which completed envelopes go before
+/// their seals are extended; `None` if there is neither.
+fn task(
+    account: &AccountId,
+    waiting: &[(u32, Unarchived)],
+    unextended: Option<u32>,
+    now: Timestamp,
+) -> Option<TaskDraft> {
+    let near = removal(waiting, now);
+    let (mut what, mut todo) = (Vec::new(), Vec::new());
+    if let Some(removal) = &near {
+        what.push(removal.what.clone());
+        todo.push(
+            "Look at `aftersign tasks list` and `aftersign transfers list` for what holds them up, mend it and redrive \
+             them; lengthen the retention at the platform if that takes longer."
+                .to_owned(),
+        );
+    }
+    if let Some(days) = unextended {
+        what.push(format!(
+            "The platform removes completed envelopes after {days} days, and it extends their seals only after about 40: \
+             what is gone by then is never archived with the extended seal."
+        ));
+        todo.push(format!(
+            "Lengthen the retention of completed envelopes at the platform to more than {} days.",
+            EXTENSION_OVERDUE.as_secs() / DAY.as_secs()
+        ));
+    }
+    if what.is_empty() {
+        return None;
+    }
+    let draft = TaskDraft::for_account(TaskKind::RetentionNear, account, what.join(" "), &todo.join(" "));
+    Some(TaskDraft { due_after: near.map(|removal| removal.left), ..draft })
+}
+
+/// What the platform will soon remove.
+struct Removal {
+    /// In words.
+    what: String,
+    /// Time until the first one goes.
+    left: Duration,
+}
+
+fn removal(waiting: &[(u32, Unarchived)], now: Timestamp) -> Option<Removal> {
     let ends = waiting.iter().filter_map(|(days, found)| {
         let (envelope, ended_at) = found.oldest.as_ref()?;
         Some((ended_at.checked_add(retention(*days)).unwrap_or(Timestamp::MAX), envelope))
@@ -79,19 +136,14 @@ fn task(account: &AccountId, waiting: &[(u32, Unarchived)], now: Timestamp) -> O
         "{envelopes} not archived, and the platform removes them by itself: {envelope} {when} {}.",
         removed_at.strftime("%Y-%m-%d")
     );
-    let todo = "Look at `aftersign tasks list` and `aftersign transfers list` for what holds them up, mend it and \
-                redrive them; lengthen the retention at the platform if that takes longer.";
     let left = Duration::try_from(removed_at.duration_since(now)).unwrap_or(Duration::ZERO);
-    let draft = TaskDraft::for_account(TaskKind::RetentionNear, account, what, todo);
-    Some(TaskDraft { due_after: Some(left), ..draft })
+    Some(Removal { what, left })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use aftersign_core::ids::EnvelopeId;
-
-    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
     fn now() -> Timestamp {
         "2026-11-22T12:00:00Z".parse().unwrap()
@@ -125,18 +177,45 @@ mod tests {
     fn the_task_tells_the_number_and_what_goes_first() {
         let account = AccountId::new("hr");
         let none = (30, Unarchived::default());
-        assert_eq!(task(&account, std::slice::from_ref(&none), now()), None);
+        assert_eq!(task(&account, std::slice::from_ref(&none), None, now()), None);
 
         // The younger one of a shorter retention goes first.
         let found = [waiting(30, 2, "old", 28), none, waiting(10, 1, "young", 9)];
-        let draft = task(&account, &found, now()).unwrap();
+        let draft = task(&account, &found, None, now()).unwrap();
         assert!(draft.what.starts_with("3 ended envelopes are"), "{}", draft.what);
         assert!(draft.what.contains("young will be removed on 2026-11-23"), "{}", draft.what);
         assert_eq!((draft.due_after, draft.key.as_str()), (Some(DAY), "retention_near/hr"));
 
-        let late = task(&account, &[waiting(10, 1, "late", 11)], now()).unwrap();
+        let late = task(&account, &[waiting(10, 1, "late", 11)], None, now()).unwrap();
         assert!(late.what.starts_with("1 ended envelope is"), "{}", late.what);
         assert!(late.what.contains("late was to be removed on 2026-11-21"), "{}", late.what);
         assert_eq!(late.due_after, Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn seals_are_extended_in_time_only_where_completed_envelopes_are_kept_for_long() {
+        use EnvelopeStatus::{Completed, Declined};
+        assert_eq!(too_short(&[(Declined, 3), (Completed, 44)]), Some(44));
+        assert_eq!(too_short(&[(Declined, 3), (Completed, 45)]), None);
+        assert_eq!(too_short(&[]), None);
+
+        let account = AccountId::new("hr");
+        let seals = task(&account, &[(30, Unarchived::default())], Some(30), now()).unwrap();
+        assert!(
+            seals.what.contains("after 30 days") && !seals.what.contains("not archived,"),
+            "{}",
+            seals.what
+        );
+        assert!(seals.todo.contains("more than 45 days"), "{}", seals.todo);
+        assert_eq!((seals.due_after, seals.key.as_str()), (None, "retention_near/hr"));
+
+        let both = task(&account, &[waiting(30, 1, "old", 28)], Some(30), now()).unwrap();
+        assert!(
+            both.what.contains("old will be removed") && both.what.contains("their seals"),
+            "{}",
+            both.what
+        );
+        assert!(both.todo.contains("redrive") && both.todo.contains("more than 45 days"), "{}", both.todo);
+        assert_eq!(both.due_after, Some(DAY * 2));
     }
 }

@@ -13,7 +13,7 @@ use aftersign_core::seams::{ArchiveKey, Destination, Downloaded, StagedFile};
 use aftersign_core::transfer::{Item, Outcome, Step, Transfer};
 use aftersign_core::{Error, ErrorKind, Remedy};
 
-use crate::limits::EXCHANGE_BODY_BYTES_MAX;
+use crate::limits::RECORD_BYTES_MAX;
 use crate::metrics::AccountLabels;
 use crate::{Engine, EngineAccount, behalf, content, manifest, staging};
 
@@ -119,9 +119,11 @@ impl Engine {
         path: &Path,
         staged: &Downloaded,
     ) -> Result<(Digest, u64), Error> {
-        let is_small = usize::try_from(staged.bytes).is_ok_and(|bytes| bytes < EXCHANGE_BODY_BYTES_MAX);
-        if item.artifact.content != Content::Json || !is_small {
+        if item.artifact.content != Content::Json {
             return Ok((staged.digest, staged.bytes));
+        }
+        if staged.bytes > RECORD_BYTES_MAX {
+            return Err(too_large(staged.bytes));
         }
         let bytes = tokio::fs::read(path).await.map_err(|error| staging::failed(path, error))?;
         let Some(redacted) = account.platform.redacted(&item.artifact, &bytes) else {
@@ -213,6 +215,15 @@ impl Engine {
             },
         )
     }
+}
+
+/// What cannot be searched for secrets is not archived.
+fn too_large(bytes: u64) -> Error {
+    let message = format!(
+        "the record is too large to take the platform's secrets out of it ({bytes} bytes, at most {RECORD_BYTES_MAX}), so \
+         it is not archived: archive it by hand without them, and resolve the transfer"
+    );
+    Error::new(ErrorKind::Unintelligible, Remedy::AskPerson, "redact", message)
 }
 
 fn size(bytes: &[u8]) -> u64 {

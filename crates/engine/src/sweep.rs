@@ -4,6 +4,8 @@
 //! difference through the projector's door, and looks once at every envelope that we hold as unfinished. Where a
 //! platform shows envelopes to their senders alone, it asks in the name of each of them too.
 
+mod told;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,15 +14,14 @@ use aftersign_core::callback::{Notification, NotificationKind};
 use aftersign_core::envelope::{Envelope, Known};
 use aftersign_core::ids::{AccountId, EnvelopeId, SweepId};
 use aftersign_core::platform::{Access, Call, Page, Platform, Window};
-use aftersign_core::task::{TaskDraft, TaskKind};
 use aftersign_core::{Error, ErrorKind, Remedy, Timestamp};
-use aftersign_store::{News, NewsSource, StoreError, SweepRow};
+use aftersign_store::{NewsSource, StoreError, SweepRow};
 use tokio_util::sync::CancellationToken;
 
-use crate::behalf::is_refusal;
+use crate::behalf::{impersonal, in_name_of, is_refusal};
 use crate::limits::{
-    FIRST_SWEEP_BACK, LOOK_EVERY, SENDER_PAGES_MAX, SWEEP_BATCH, SWEEP_FAILURES_TOLD, SWEEP_OVERLAP,
-    SWEEP_PAGE_TRIES_MAX, SWEEP_PAGES_MAX,
+    FIRST_SWEEP_BACK, LOOK_EVERY, SENDER_PAGES_MAX, SWEEP_BATCH, SWEEP_OVERLAP, SWEEP_PAGE_TRIES_MAX,
+    SWEEP_PAGES_MAX,
 };
 use crate::metrics::AccountLabels;
 use crate::{Engine, EngineAccount, rest};
@@ -40,7 +41,8 @@ pub struct SweepReport {
     pub looked_at: u64,
     /// Senders in whose names it asked too.
     pub senders: u64,
-    /// Senders who were skipped because their access was refused: what only they see was not looked for.
+    /// Senders who were skipped because access in their names was refused: what only they see was not looked for. A list
+    /// of senders that is refused counts as one.
     pub senders_refused: u64,
     /// Ended envelopes, not archived yet, that the platform will soon remove by itself.
     pub removed_soon: u64,
@@ -91,61 +93,13 @@ impl Engine {
                 return;
             };
             failures = if result.is_ok() { 0 } else { failures + 1 };
-            if let Err(error) = &result {
-                tracing::warn!(error = error.chain(), account = %id, failures, "a sweep failed; it is tried again");
-                not_before = pace.retry_at(self.now(), failures + 4, None);
+            let Err(error) = result else { continue };
+            let text = impersonal(&error);
+            tracing::warn!(error = text, account = %id, failures, "a sweep failed; it is tried again");
+            not_before = pace.retry_at(self.now(), failures + 4, None);
+            if let Err(error) = self.tell_of_failures(&account, failures, &error).await {
+                tracing::warn!(%error, account = %id, "cannot tell that the sweeps fail");
             }
-            if let Err(error) = self.tell_of_sweeps(&account, failures, result.err()).await {
-                tracing::warn!(%error, account = %id, "cannot record how the sweeps go");
-            }
-        }
-    }
-
-    /// A person is told when sweeps keep failing, and the task is settled by one that ends well.
-    async fn tell_of_sweeps(
-        &self,
-        account: &EngineAccount,
-        failures: u32,
-        error: Option<Error>,
-    ) -> Result<(), StoreError> {
-        let id = &account.access.account;
-        let task = error.filter(|_| failures >= SWEEP_FAILURES_TOLD).map(|error| {
-            TaskDraft::for_account(
-                TaskKind::SweepFailed,
-                id,
-                format!("Sweeps of this account fail, so what no callback announces is not found: {}", error.chain()),
-                "Run `aftersign check`; mend the access or the base_url. The task closes when a sweep ends well.",
-            )
-        });
-        if task.is_none() && failures > 0 {
-            return Ok(());
-        }
-        self.tell_of(account, TaskKind::SweepFailed, task).await
-    }
-
-    /// Opens, or rewrites, the account's one task of a kind; closes it if there is nothing to tell.
-    pub(crate) async fn tell_of(
-        &self,
-        account: &EngineAccount,
-        kind: TaskKind,
-        task: Option<TaskDraft>,
-    ) -> Result<(), StoreError> {
-        let mut news = self.news(account, SweepId::make(self.now(), &*self.entropy), Vec::new());
-        if task.is_none() {
-            news.close_tasks.push(TaskDraft::account_key(kind, &account.access.account));
-        }
-        news.open_tasks.extend(task);
-        self.store.announce(vec![news], self.now(), self.pace()).await
-    }
-
-    fn news(&self, account: &EngineAccount, sweep: SweepId, notifications: Vec<Notification>) -> News {
-        News {
-            source: NewsSource::Sweep(sweep),
-            account: account.access.account.clone(),
-            platform: account.platform.name().into(),
-            notifications,
-            open_tasks: Vec::new(),
-            close_tasks: Vec::new(),
         }
     }
 
@@ -182,24 +136,29 @@ impl Engine {
         let started_at = self.now();
         let last = self.store.last_finished(&account.access.account).await.map_err(stored)?;
         let back = |from: Timestamp, span| from.checked_sub(span).unwrap_or(Timestamp::MIN);
-        let seamless = last.as_ref().map(|last| last.until);
+        let seamless = last.as_ref().map_or(back(started_at, FIRST_SWEEP_BACK), |last| last.until);
         let since = since.unwrap_or_else(|| match &last {
             Some(last) => back(last.until, SWEEP_OVERLAP),
             None => back(started_at, FIRST_SWEEP_BACK),
         });
         let mut report = SweepReport::new(account.access.account.clone(), since);
-        let result = self.sweep_all(account, id, started_at, &mut report, progress).await;
+        let mut result = self.sweep_all(account, id, started_at, &mut report, progress).await;
+        if let Ok(refusal) = &result {
+            // Before the record: it moves on from what was left out, and only the task remembers that.
+            let told = self.tell_of_good_end(account, &report, refusal.as_ref()).await;
+            result = told.map_err(stored).and(result);
+        }
         let row = SweepRow {
             id,
             account: report.account.clone(),
             since,
             // A look at recent times only leaves a hole before it, where the next sweep must go on.
-            until: seamless.filter(|until| *until < since).unwrap_or(started_at),
+            until: if seamless < since { seamless } else { started_at },
             started_at,
             finished_at: result.is_ok().then(|| self.now()),
             seen: report.seen,
             found: report.found,
-            error: result.as_ref().err().map(Error::chain),
+            error: result.as_ref().err().map(impersonal),
         };
         self.store.record_sweep(row).await.map_err(stored)?;
         result?;
@@ -217,7 +176,8 @@ impl Engine {
         Ok(report)
     }
 
-    /// The account's own list, those of its senders, and a look at what is unfinished.
+    /// The account's own list, those of its senders, and a look at what is unfinished. Gives the first refusal of access in
+    /// a sender's name, which does not fail the sweep.
     async fn sweep_all(
         &self,
         account: &EngineAccount,
@@ -225,40 +185,54 @@ impl Engine {
         until: Timestamp,
         report: &mut SweepReport,
         progress: SweepProgress<'_>,
-    ) -> Result<(), Error> {
-        let sweep = Sweep { account, id, until };
-        self.sweep_pages(&sweep, &account.access, report, progress).await?;
-        for access in self.accesses_of_senders(&sweep, report.since).await? {
-            match self.sweep_pages(&sweep, &access, report, progress).await {
-                Err(error) if is_refusal(&error) => {
-                    report.senders_refused += 1;
-                    let id = &report.account;
-                    tracing::warn!(error = error.chain(), account = %id, "a sender is skipped: no access in their name");
-                }
-                swept => {
-                    swept?;
-                    report.senders += 1;
-                }
+    ) -> Result<Option<Error>, Error> {
+        let mut sweep = Sweep { account, id, until, tries_max: SWEEP_PAGE_TRIES_MAX };
+        let own = self.sweep_pages(&sweep, &account.access, report, progress).await;
+        let mishaps = match own {
+            Ok(()) => self.sweep_senders(&mut sweep, report, progress).await,
+            // Whoever cannot be asked for the account's own list is not asked for anybody's.
+            Err(error) => Mishaps { failure: Some(error), refusal: None },
+        };
+        // Whatever the lists are good for, this needs none.
+        let looked = self.look_at_unsettled(account, id, report, progress).await.map_err(stored);
+        mishaps.failure.map_or(Ok(()), Err).and(looked).map(|()| mishaps.refusal)
+    }
+
+    /// The lists of the account's senders. What goes wrong for one does not end it for the others.
+    async fn sweep_senders(
+        &self,
+        sweep: &mut Sweep<'_>,
+        report: &mut SweepReport,
+        progress: SweepProgress<'_>,
+    ) -> Mishaps {
+        let mut mishaps = Mishaps::default();
+        let accesses = self.accesses_of_senders(sweep, report.since).await.unwrap_or_else(|error| {
+            mishaps.note(error, report);
+            Vec::new()
+        });
+        for access in accesses {
+            match self.sweep_pages(sweep, &access, report, progress).await {
+                Ok(()) => report.senders += 1,
+                Err(error) => mishaps.note(in_name_of(access.sender.as_deref(), error), report),
+            }
+            if mishaps.failure.is_some() {
+                // A platform that is down is not waited for once per sender.
+                sweep.tries_max = 1;
             }
         }
-        self.look_at_unsettled(account, id, report, progress).await.map_err(stored)
+        mishaps
     }
 
     /// The access of each sender in whose name something else may be seen than with the account's own.
     async fn accesses_of_senders(&self, sweep: &Sweep<'_>, since: Timestamp) -> Result<Vec<Access>, Error> {
-        let Access { account: id, .. } = &sweep.account.access;
         let platform = sweep.account.platform;
         if !platform.capabilities().per_sender {
             return Ok(Vec::new());
         }
-        let senders = match self.senders(sweep.account).await {
-            Err(error) if is_refusal(&error) => {
-                let what = "only the account's own list is swept: it may not see who its senders are";
-                tracing::warn!(error = error.chain(), account = %id, "{what}");
-                return Ok(Vec::new());
-            }
-            senders => senders?,
-        };
+        let senders = self.senders(sweep).await.map_err(|error| {
+            let what = "the account's senders cannot be listed, so nothing is swept in their names";
+            Error::new(error.kind(), error.remedy(), "sweep", what).caused_by(error)
+        })?;
         let own = &sweep.account.access;
         let window = Window { since, until: sweep.until, cursor: None };
         let accesses = senders.into_iter().map(|sender| own.clone().for_sender(sender));
@@ -266,12 +240,12 @@ impl Engine {
     }
 
     /// The account's senders.
-    async fn senders(&self, account: &EngineAccount) -> Result<BTreeSet<String>, Error> {
-        let (platform, mut senders, mut cursor) = (account.platform, BTreeSet::new(), None);
+    async fn senders(&self, sweep: &Sweep<'_>) -> Result<BTreeSet<String>, Error> {
+        let EngineAccount { platform, access, .. } = sweep.account;
+        let (mut senders, mut cursor) = (BTreeSet::new(), None);
         for _ in 0..SENDER_PAGES_MAX {
-            let page = self
-                .patiently(account, &account.access, |access| platform.senders(access, cursor.as_deref()));
-            let page = page.await?;
+            let ask = |access: &Access| platform.senders(access, cursor.as_deref());
+            let page = self.patiently(sweep, access, ask).await?;
             senders.extend(page.items);
             match page.next {
                 Some(next) if cursor.as_ref() != Some(&next) => cursor = Some(next),
@@ -289,11 +263,11 @@ impl Engine {
         report: &mut SweepReport,
         progress: SweepProgress<'_>,
     ) -> Result<(), Error> {
-        let &Sweep { account, id, until } = sweep;
+        let &Sweep { account, id, until, .. } = sweep;
         let mut window = Window { since: report.since, until, cursor: None };
         for _ in 0..SWEEP_PAGES_MAX {
             let ask = |access: &Access| account.platform.changed_since(access, &window);
-            let mut page = self.patiently(account, access, ask).await?;
+            let mut page = self.patiently(sweep, access, ask).await?;
             for row in &mut page.items {
                 // What is seen in a sender's name is theirs, unless the platform names another.
                 row.sender = row.sender.take().or_else(|| access.sender.clone());
@@ -315,19 +289,19 @@ impl Engine {
     /// One page, tried again while the failure says that this can help.
     async fn patiently<T>(
         &self,
-        account: &EngineAccount,
+        sweep: &Sweep<'_>,
         access: &Access,
         make: impl Fn(&Access) -> Result<Call<Page<T>>, Error>,
     ) -> Result<Page<T>, Error> {
         let mut tries = 0;
         loop {
-            let error = match self.caller.ask(account.platform, access, &make).await {
+            let error = match self.caller.ask(sweep.account.platform, access, &make).await {
                 Ok(page) => return Ok(page),
                 Err(error) => error,
             };
             tries += 1;
             let not_before = match error.remedy() {
-                Remedy::Retry(not_before) if tries < SWEEP_PAGE_TRIES_MAX => not_before,
+                Remedy::Retry(not_before) if tries < sweep.tries_max => not_before,
                 _ => return Err(error),
             };
             let at = self.pace().retry_at(self.now(), tries, not_before);
@@ -390,7 +364,7 @@ impl Engine {
         if notifications.is_empty() {
             return Ok(());
         }
-        let news = self.news(account, sweep, notifications);
+        let news = self.news(account, NewsSource::Sweep(sweep), notifications);
         self.store.announce(vec![news], self.now(), self.pace()).await
     }
 }
@@ -401,6 +375,31 @@ struct Sweep<'a> {
     id: SweepId,
     /// To which time it asks.
     until: Timestamp,
+    /// Tries of one page.
+    tries_max: u32,
+}
+
+/// What went wrong in senders' names: the first of each kind.
+#[derive(Default)]
+struct Mishaps {
+    /// Access was refused.
+    refusal: Option<Error>,
+    /// Anything else.
+    failure: Option<Error>,
+}
+
+impl Mishaps {
+    fn note(&mut self, error: Error, report: &mut SweepReport) {
+        let what = "what only a sender sees is not swept";
+        tracing::warn!(error = impersonal(&error), account = %report.account, "{what}");
+        let first = if is_refusal(&error) {
+            report.senders_refused += 1;
+            &mut self.refusal
+        } else {
+            &mut self.failure
+        };
+        first.get_or_insert(error);
+    }
 }
 
 /// Whether a question in a sender's name is the account's own once more, as with credentials that can name nobody.

@@ -173,6 +173,7 @@ fn refused(response: &Response<Bytes>) -> Error {
         401 => (ErrorKind::AccessRefused, Remedy::RenewAccess),
         403 => (ErrorKind::Forbidden, Remedy::AskPerson),
         404 => (ErrorKind::NotFound, Remedy::AskPerson),
+        503 => (ErrorKind::Unavailable, Remedy::Retry(None)),
         _ => (ErrorKind::Unavailable, Remedy::AskPerson),
     };
     Error::new(kind, remedy, "fake call", "refused")
@@ -222,13 +223,19 @@ impl Platform for FakePlatform {
     fn authenticate(&self, _: &Inbound, _: &CallbackSecrets) -> Result<(), Refusal> {
         Ok(())
     }
+    /// What holds the platform's secret is not understood, and the reason quotes it.
     fn interpret(&self, inbound: &Inbound) -> Interpretation {
         Interpretation {
             key: IdempotencyKey::new(None, &[&inbound.body]),
             repeat_means: RepeatMeans::Nothing,
             kind: None,
             envelope: None,
-            meaning: Meaning::Understood(Vec::new()),
+            meaning: match std::str::from_utf8(&inbound.body) {
+                Ok(text) if text.contains(PLATFORM_SECRET) => {
+                    Meaning::Quarantined(format!("not understood: {text}"))
+                }
+                _ => Meaning::Understood(Vec::new()),
+            },
         }
     }
     fn acknowledge(&self, _: &Inbound) -> Reply {
@@ -359,6 +366,7 @@ impl World {
             access: access(),
             reconcile_every: DAY,
             callback_urls: Vec::new(),
+            callback_root: "https://sign.example.com/callbacks/hr/".into(),
             retention_days: None,
         };
         tell(&mut account);

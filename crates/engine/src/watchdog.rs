@@ -23,6 +23,8 @@ enum Verdict {
     Ours,
     /// Nothing is registered.
     Cleared,
+    /// It leads to this account, with a path secret that is not valid.
+    WrongSecret,
     /// Another URL is, on this host if it has one.
     Changed(Option<String>),
     /// It is ours, and of these events it does not tell.
@@ -55,7 +57,7 @@ impl Engine {
     async fn watch_callback(&self, account: &EngineAccount) -> Result<(), Error> {
         let platform = account.platform;
         let asked = self.caller.ask(platform, &account.access, |access| platform.registration(access)).await;
-        let verdict = asked.map(|found| judge(&found, &account.callback_urls, platform.wanted_events()));
+        let verdict = asked.map(|found| judge(&found, account, platform.wanted_events()));
         let labels = WatchLabels {
             account: account.access.account.as_str().into(),
             verdict: verdict.as_ref().map_or("failed", Verdict::as_str),
@@ -72,6 +74,7 @@ impl Verdict {
         match self {
             Self::Ours => "ours",
             Self::Cleared => "cleared",
+            Self::WrongSecret => "wrong_secret",
             Self::Changed(_) => "changed",
             Self::Missing(_) => "events_missing",
         }
@@ -79,12 +82,12 @@ impl Verdict {
 }
 
 /// Compares what is registered with what is ours.
-fn judge(found: &Registration, ours: &[String], wanted: &[&'static str]) -> Verdict {
-    if found.bare_url().is_none() {
-        return Verdict::Cleared;
-    }
-    if !ours.iter().any(|ours| found.calls(ours)) {
-        return Verdict::Changed(found.host());
+fn judge(found: &Registration, account: &EngineAccount, wanted: &[&'static str]) -> Verdict {
+    let Some(url) = found.bare_url() else { return Verdict::Cleared };
+    if !account.callback_urls.iter().any(|ours| found.calls(ours)) {
+        // The bare URL lacks its last slash, which may be all that follows the account.
+        let is_rooted = format!("{url}/").starts_with(&account.callback_root);
+        return if is_rooted { Verdict::WrongSecret } else { Verdict::Changed(found.host()) };
     }
     let missing = found.missing(wanted);
     if missing.is_empty() { Verdict::Ours } else { Verdict::Missing(missing) }
@@ -97,6 +100,11 @@ fn task(account: &AccountId, verdict: &Verdict, by_command: bool) -> Option<Task
         Verdict::Cleared => {
             "No callback URL is registered for this account any more: platforms clear it after deliveries that \
              failed. Callbacks are missed from now on, and only the sweeps find what happens."
+                .to_owned()
+        }
+        Verdict::WrongSecret => {
+            "The callback URL registered for this account is its own, with a path secret that is not valid: callbacks \
+             are answered 404. They are missed from now on, and only the sweeps find what happens."
                 .to_owned()
         }
         Verdict::Changed(host) => {

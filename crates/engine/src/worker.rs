@@ -14,6 +14,7 @@ use futures_util::FutureExt;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::behalf::impersonal;
 use crate::limits::{LEASE, LEASE_RENEW_EVERY, LOOK_EVERY, LOOK_PAUSE, SHUTDOWN_WAIT, STORE_PAUSE};
 use crate::metrics::StepLabels;
 use crate::{Engine, EngineAccount, rest};
@@ -180,7 +181,7 @@ impl Engine {
         match failure {
             Some(error) => tracing::info!(
                 account = %transfer.account, envelope.id = %transfer.envelope_id, step = step.as_str(),
-                subject, duration_ms, failures = transfer.failures, error = error.chain(), "step failed"
+                subject, duration_ms, failures = transfer.failures, error = impersonal(error), "step failed"
             ),
             None => tracing::debug!(
                 account = %transfer.account, envelope.id = %transfer.envelope_id, step = step.as_str(),

@@ -6,7 +6,7 @@
 
 use std::fmt::{self, Write};
 
-use aftersign_core::envelope::{Envelope, EnvelopeStatus};
+use aftersign_core::envelope::{Envelope, EnvelopeStatus, Extension};
 use aftersign_core::ids::EnvelopeId;
 use aftersign_core::platform::{Capabilities, CredentialShape, OptionSpec, Platform};
 
@@ -352,15 +352,27 @@ fn write_adapter(out: &mut String, adapter: &Adapter) -> fmt::Result {
         quota.calls_per_minute, quota.downloads_per_minute, quota.concurrency
     )?;
     writeln!(out, "- Largest callback: {} KiB", platform.body_bytes_max() / 1024)?;
-    let completed = Envelope::new(EnvelopeId::new("1"), EnvelopeStatus::Completed, "completed");
-    let policy = platform.default_dispose(&completed);
-    writeln!(out, "- Removal of a completed envelope if no rule says otherwise: {policy}\n")?;
+    write_default_disposal(out, platform)?;
     write_options(out, platform.options())?;
     out.push_str("| what | how | confidence |\n|---|---|---|\n");
     for fact in adapter.facts {
         writeln!(out, "| {} | {} | {} |", fact.what, fact.how, fact.confidence.as_str())?;
     }
     out.push('\n');
+    Ok(())
+}
+
+fn write_default_disposal(out: &mut String, platform: &dyn Platform) -> fmt::Result {
+    let policy = |extension| {
+        let completed = Envelope::new(EnvelopeId::new("1"), EnvelopeStatus::Completed, "completed");
+        platform.default_dispose(&Envelope { extension, ..completed })
+    };
+    let plain = policy(Extension::NotAwaited);
+    write!(out, "- Removal of a completed envelope if no rule says otherwise: {plain}")?;
+    if platform.capabilities().extends_seals {
+        write!(out, "; where its seal is extended: {}", policy(Extension::Awaited))?;
+    }
+    out.push_str("\n\n");
     Ok(())
 }
 

@@ -14,13 +14,13 @@ use aftersign_core::rule::DisposePolicy;
 use aftersign_core::secret::Secret;
 use aftersign_core::{Error, ErrorKind, Remedy};
 use bytes::Bytes;
-use http::{HeaderValue, Method, Response};
-use proptest::prelude::{Strategy, any, prop, proptest};
+use http::{HeaderValue, Response, Uri};
+use proptest::prelude::{Strategy, prop, proptest};
 
 use crate::certificate::{ADAPTERS, CHECKS, document};
 use crate::specimens::{REGISTERED_URL, Specimen, specimens};
 use crate::testing::{
-    access, access_by, answer, envelope, inbound, keys, line, now, play, proof, result, understood,
+    access, access_by, answer, any_inbound, envelope, keys, line, now, play, proof, result, understood,
 };
 
 /// Makes a test of each check, and the list of those that are made.
@@ -374,17 +374,8 @@ fn an_id_never_leaves_its_place_in_a_url(of: &Specimen) {
         assert_eq!(refused.remedy(), Remedy::AskPerson, "{bad:?}");
         assert!(platform.list_artifacts(&access, &known).is_err());
         assert!(platform.dispose(&access, &proof(known)).is_err());
-        let known = envelope(of.id, EnvelopeStatus::Completed);
-        for prefix in ["", "file:", "v5:", "record:"] {
-            let artifact = ArtifactRef {
-                id: format!("{prefix}{bad}"),
-                kind: ArtifactKind::Document,
-                name: "../a\0b".into(),
-                content: Content::Pdf,
-            };
-            assert!(platform.download(&access, &known, &artifact).is_err(), "{prefix}{bad:?}");
-        }
     }
+    a_part_never_leaves_its_place_in_a_url(of, &access);
     let call = platform.fetch_envelope(&access, &of.envelope_id()).unwrap();
     // A `=` at an id's end is percent-encoded.
     assert!(line(&call.request).contains(of.id.trim_end_matches('=')));
@@ -398,6 +389,48 @@ fn an_id_never_leaves_its_place_in_a_url(of: &Specimen) {
             assert_eq!(target(bad), target("anna@example.com"), "{bad:?}");
         }
     }
+}
+
+/// Puts hostile text in place of every part of every id that the platform's own list gives: it is refused, or one
+/// segment of the path, encoded.
+fn a_part_never_leaves_its_place_in_a_url(of: &Specimen, access: &Access) {
+    let platform = of.platform();
+    let known = envelope(of.id, EnvelopeStatus::Completed);
+    let listed = result(platform.list_artifacts(access, &known), (of.listing)("a.pdf")).unwrap();
+    assert!(!listed.is_empty());
+    for artifact in listed {
+        let url = |id: &str| {
+            let artifact = ArtifactRef { id: id.to_owned(), ..artifact.clone() };
+            platform.download(access, &known, &artifact).map(|request| request.uri().clone())
+        };
+        let genuine = url(&artifact.id).unwrap();
+        let around = |uri: &Uri| (uri.authority().cloned(), uri.query().map(str::to_owned));
+        for hostile in HOSTILE.iter().flat_map(|bad| with_a_part_replaced(&artifact.id, bad)) {
+            let reached = match url(&hostile) {
+                Ok(reached) => reached,
+                Err(refused) => {
+                    assert_eq!(refused.remedy(), Remedy::AskPerson, "{hostile:?}");
+                    continue;
+                }
+            };
+            assert_eq!(around(&reached), around(&genuine), "{reached}");
+            assert_eq!(path(&reached).count(), path(&genuine).count(), "{reached}");
+            assert!(path(&reached).all(|segment| segment != ".."), "{reached}");
+            assert!(path(&reached).zip(path(&genuine)).filter(|(a, b)| a != b).count() <= 1, "{reached}");
+        }
+    }
+}
+
+fn path(uri: &Uri) -> std::str::Split<'_, char> {
+    uri.path().split('/')
+}
+
+/// The ids that come of one with `bad` in place of each of its parts but the first, which is our own name of the route;
+/// with `bad` as one more part; and `bad` alone.
+fn with_a_part_replaced(id: &str, bad: &str) -> Vec<String> {
+    let parts: Vec<&str> = id.split(':').collect();
+    let replaced = |at: usize| [&parts[..at], &[bad], &parts[at + 1..]].concat().join(":");
+    (1..parts.len()).map(replaced).chain([format!("{id}:{bad}"), bad.to_owned()]).collect()
 }
 
 fn a_hostile_file_name_stays_in_its_folder(of: &Specimen) {
@@ -491,10 +524,13 @@ fn options_have_defaults_and_refuse_other_words(of: &Specimen) {
         if option.values.is_empty() {
             continue;
         }
-        assert_eq!(outcome(&set(option.default)), outcome(&unset), "{}", option.name);
+        for default in [option.default.to_owned(), format!(" {}\t", option.default)] {
+            assert_eq!(outcome(&set(&default)), outcome(&unset), "{} = {default:?}", option.name);
+        }
         let refused = outcome(&set("no such word"));
         let reasons = [refused.0.err(), refused.1.err()];
-        assert!(reasons.iter().flatten().any(|reason| reason.contains(option.values[0])), "{reasons:?}");
+        let names_choices = |reason: &String| option.values.iter().all(|value| reason.contains(value));
+        assert!(reasons.iter().flatten().any(names_choices), "{reasons:?}");
     }
 }
 
@@ -525,9 +561,12 @@ fn the_default_disposal_does_no_harm(of: &Specimen) {
     for status in EnvelopeStatus::ALL {
         for extension in [Extension::NotAwaited, Extension::Awaited, Extension::Done, Extension::Unknown] {
             let known = Envelope { extension, ..envelope(of.id, status) };
+            let is_extended = status == EnvelopeStatus::Completed && extension != Extension::NotAwaited;
             match of.platform().default_dispose(&known) {
                 DisposePolicy::Never => {}
-                DisposePolicy::AfterExtension => assert!(extends_seals, "nothing would ever be removed"),
+                DisposePolicy::AfterExtension => {
+                    assert!(extends_seals && is_extended, "{status:?} {extension:?}");
+                }
                 harm => panic!("{harm} by default"),
             }
         }
@@ -561,41 +600,10 @@ fn a_large_body_is_judged_quickly(of: &Specimen) {
     }
 }
 
-fn any_inbound() -> impl Strategy<Value = Inbound> {
-    let body = proptest::prop_oneof![
-        prop::collection::vec(any::<u8>(), 0..512),
-        "\\{\"event\":\\{(\"event_(time|type|hash)\":(\"[a-z0-9]{0,70}\"|[0-9]{0,20}|null),?){0,4}\\}(,\"signature_request\":[a-z{}\":]{0,20})?\\}"
-            .prop_map(String::into_bytes),
-        "(--X(--)?[ \r\n]{0,3}|Content-Disposition: form-data; name=\"?json\"?|[\r\n]{1,4}|\\{\\}|[a-z:;=\"]{0,9}){0,20}"
-            .prop_map(String::into_bytes),
-        "(\\{\"(name|packageId|type)\":(\"[A-Z_]{0,9}\"|null|[0-9]{0,3}),?|[\\[\\]{}, ü]|document_(id|json)=[0-9%A-F]{0,9}&?){0,20}"
-            .prop_map(String::into_bytes),
-    ];
-    let content_type = proptest::prop_oneof![
-        "multipart/form-data; boundary=\"?X\"?",
-        "application/(json|x-www-form-urlencoded)",
-        "[ -~]{0,60}",
-    ];
-    let channel = prop::option::of("envelope|status|workstep|draft|[a-z]{0,5}");
-    let query = "(([eE]nvelope(Id)?|action|eventType|draftId|[a-z]{0,4})=([0-9a-f-]{0,36}|##[A-Z][a-z]+##|%[0-9A-Z]{2}|.{0,9})&?){0,5}";
-    (body, content_type, channel, query, "[ -~]{0,90}").prop_map(
-        |(body, content_type, channel, query, digest)| {
-            let mut inbound = inbound(Method::POST, channel.as_deref(), &query, body);
-            inbound.headers.insert("content-type", HeaderValue::from_str(&content_type).unwrap());
-            inbound.headers.insert("content-sha256", HeaderValue::from_str(&digest).unwrap());
-            inbound
-        },
-    )
-}
-
 fn whatever_comes_in_is_judged_without_a_panic(of: &Specimen) {
     let platform = of.platform();
-    let record = ArtifactRef {
-        id: "record".into(),
-        kind: ArtifactKind::PlatformRecord,
-        name: "record.json".into(),
-        content: Content::Json,
-    };
+    let (kind, content) = (ArtifactKind::PlatformRecord, Content::Json);
+    let record = ArtifactRef { id: "record".into(), kind, name: "record.json".into(), content };
     proptest!(|(inbound in any_inbound())| {
         let _ = platform.authenticate(&inbound, &of.secrets);
         let first = platform.interpret(&inbound);

@@ -96,7 +96,7 @@ fn read_any<T: DeserializeOwned>(operation: &'static str, body: &[u8]) -> Result
     serde_json::from_slice(without_mark(body)).map_err(|error| {
         let what = match Body::of(body) {
             Body::Empty => "the answer is empty",
-            Body::Foreign if is_html(body) => "the answer is an HTML page: is base_url right?",
+            Body::Foreign if is_page(body) => "the answer is an HTML page: is base_url right?",
             Body::Foreign => "the answer is not JSON: is base_url right?",
             Body::Json(_) => "the answer's JSON has another shape than documented",
         };
@@ -148,7 +148,8 @@ pub(crate) fn without_mark(body: &[u8]) -> &[u8] {
     body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body)
 }
 
-fn is_html(body: &[u8]) -> bool {
+/// Whether it is a page (HTML) and no answer of an API.
+pub(crate) fn is_page(body: &[u8]) -> bool {
     without_mark(body).trim_ascii_start().first() == Some(&b'<')
 }
 

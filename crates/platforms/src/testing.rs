@@ -16,6 +16,7 @@ use aftersign_core::transfer::{Delivery, Item, Phase, Staged, Step, Transfer};
 use aftersign_core::{Error, Timestamp};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
+use proptest::prelude::{Strategy, any, prop};
 
 /// Some moment of 2026.
 pub(crate) fn now() -> Timestamp {
@@ -31,6 +32,34 @@ pub(crate) fn inbound(method: Method, channel: Option<&str>, query: &str, body: 
         headers: HeaderMap::new(),
         body: body.into(),
     }
+}
+
+/// Callbacks that a stranger might send, some of them nearly right.
+pub(crate) fn any_inbound() -> impl Strategy<Value = Inbound> {
+    let body = proptest::prop_oneof![
+        prop::collection::vec(any::<u8>(), 0..512),
+        "\\{\"event\":\\{(\"event_(time|type|hash)\":(\"[a-z0-9]{0,70}\"|[0-9]{0,20}|null),?){0,4}\\}(,\"signature_request\":[a-z{}\":]{0,20})?\\}"
+            .prop_map(String::into_bytes),
+        "(--X(--)?[ \r\n]{0,3}|Content-Disposition: form-data; name=\"?json\"?|[\r\n]{1,4}|\\{\\}|[a-z:;=\"]{0,9}){0,20}"
+            .prop_map(String::into_bytes),
+        "(\\{\"(name|packageId|type)\":(\"[A-Z_]{0,9}\"|null|[0-9]{0,3}),?|[\\[\\]{}, ü]|document_(id|json)=[0-9%A-F]{0,9}&?){0,20}"
+            .prop_map(String::into_bytes),
+    ];
+    let content_type = proptest::prop_oneof![
+        "multipart/form-data; boundary=\"?X\"?",
+        "application/(json|x-www-form-urlencoded)",
+        "[ -~]{0,60}",
+    ];
+    let channel = prop::option::of("envelope|status|workstep|draft|[a-z]{0,5}");
+    let query = "(([eE]nvelope(Id)?|action|eventType|draftId|[a-z]{0,4})=([0-9a-f-]{0,36}|##[A-Z][a-z]+##|%[0-9A-Z]{2}|.{0,9})&?){0,5}";
+    (body, content_type, channel, query, "[ -~]{0,90}").prop_map(
+        |(body, content_type, channel, query, digest)| {
+            let mut inbound = inbound(Method::POST, channel.as_deref(), &query, body);
+            inbound.headers.insert("content-type", HeaderValue::from_str(&content_type).unwrap());
+            inbound.headers.insert("content-sha256", HeaderValue::from_str(&digest).unwrap());
+            inbound
+        },
+    )
 }
 
 /// A callback from a recorded HTTP/1.1 request.
@@ -137,6 +166,7 @@ pub(crate) fn proof(envelope: Envelope) -> TransferProof {
         Transfer::new(TransferId::from_bytes([7; 16]), AccountId::new("hr"), envelope.id.clone());
     transfer.phase = Phase::Archived;
     transfer.due_at = Some(now());
+    transfer.dispose_at = Some(now());
     transfer.confirmed_at = Some(now());
     transfer.envelope = Some(envelope);
     transfer.plan = Some(Plan {

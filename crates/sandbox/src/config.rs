@@ -165,6 +165,9 @@ pub struct SandboxConfig {
     /// Scrive extends the seal of a closed document that is still there so many days of the world after its end: the document
     /// gets other bytes and is announced again.
     pub extension_after_days: f64,
+    /// Whether the same happens to the documents of a flow, which no callback tells of: only a client that looks again finds
+    /// it.
+    pub extend_flows: bool,
 }
 
 impl Default for SandboxConfig {
@@ -177,6 +180,7 @@ impl Default for SandboxConfig {
             disposal_witness: None,
             clear_callback_url: false,
             extension_after_days: EXTENSION_AFTER_DAYS,
+            extend_flows: true,
         }
     }
 }
@@ -190,6 +194,7 @@ impl fmt::Debug for SandboxConfig {
             .field("time_scale", &self.time_scale)
             .field("clear_callback_url", &self.clear_callback_url)
             .field("extension_after_days", &self.extension_after_days)
+            .field("extend_flows", &self.extend_flows)
             .finish_non_exhaustive()
     }
 }

@@ -85,19 +85,24 @@ pub struct EnvelopeRecord {
     pub ended_at: Option<Timestamp>,
     /// Whether at least one callback of its end was acknowledged.
     pub announced: bool,
+    /// Whether one was before the platform replaced the signed file: a client was told in time of a first version that nobody
+    /// can fetch any more. The same as `announced` where nothing was replaced.
+    pub announced_before_extension: bool,
     /// Whether the callbacks of its end were withheld by a fault, so that only a sweep finds it.
     pub withheld: bool,
     /// Whether it is a test request.
     pub test_mode: bool,
     /// What can be downloaded of it now that it has ended; empty while in progress, when cancelled and when expired. Scrive:
-    /// of an extended document both the first sealed version and the extended one, each of which belongs in the archive.
+    /// of an extended document, alone or in a flow, both the first sealed version and the extended one, each of which belongs
+    /// in the archive.
     pub artifacts: Vec<ArtifactRecord>,
     /// What can be downloaded besides but is not promised: an archive may have it or not. OneSpan Sign: the consent document
     /// and the archives of all documents and of all attachments.
     pub extras: Vec<ArtifactRecord>,
     /// When and by whom it was removed.
     pub deleted: Option<Deletion>,
-    /// Whether the platform is to replace its signed file after a while (Scrive: a closed document with a keyless seal).
+    /// Whether the platform is to replace its signed files after a while (Scrive: a closed document with a keyless seal, and
+    /// the documents of a completed flow).
     pub extends: bool,
     /// When that happened.
     pub extended_at: Option<Timestamp>,

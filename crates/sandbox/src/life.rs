@@ -13,7 +13,7 @@ use crate::ledger::{DeletedBy, Outcome};
 use crate::onespan::PackageState;
 use crate::rng::Rng;
 use crate::script::{ApiVersion, EnvelopeScript, Trouble};
-use crate::scrive::{self, Papers};
+use crate::scrive;
 use crate::sender::{self, Outgoing};
 use crate::world::{Account, Envelope, HistoryEvent, Signer, SignerState, State, World};
 use crate::{dropbox_sign, esignanywhere, onespan};
@@ -29,12 +29,19 @@ const INDEX_LAG_MINUTES: (f64, f64) = (1.0, 5.0);
 /// From a request to cancel to its effect at Dropbox Sign.
 const CANCEL_MINUTES: f64 = 1.0;
 
+/// When trouble begins, in shares of the signer's time.
+const TROUBLE_AT: f64 = 0.05;
+/// When a bounced invitation arrives after all, in shares of the time until the signer comes.
+const DELIVERED_AFTER: f64 = 0.9;
+
 /// One step of a life.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Step {
     Created,
-    /// OneSpan Sign: something gets in the way of a signer, until they act.
+    /// OneSpan Sign, Scrive: something gets in the way of a signer, until they act.
     Trouble(usize),
+    /// Scrive: the invitation that bounced arrives after all.
+    Delivered(usize),
     /// OneSpan Sign: a package that was taken back is sent again.
     Activated,
     Viewed(usize),
@@ -78,10 +85,12 @@ fn plan(script: &EnvelopeScript, seed: u64) -> Vec<(f64, Step)> {
         if signer > signing {
             break;
         }
+        let viewed = rng.between_f64(0.1, 0.6);
         if script.signers[signer].trouble.is_some() {
-            steps.push((start + slot * 0.05, Step::Trouble(signer)));
+            steps.push((start + slot * TROUBLE_AT, Step::Trouble(signer)));
+            steps.push((start + slot * viewed * DELIVERED_AFTER, Step::Delivered(signer)));
         }
-        steps.push((start + slot * rng.between_f64(0.1, 0.6), Step::Viewed(signer)));
+        steps.push((start + slot * viewed, Step::Viewed(signer)));
         if signer < signing {
             steps.push((start + slot * rng.between_f64(0.7, 0.95), Step::Signed(signer)));
             if signer + 1 < signing && rng.chance(0.4) {
@@ -163,6 +172,7 @@ fn create(world: &Arc<World>, account_id: &str, index: u64, script: EnvelopeScri
         })
         .collect();
     let lag = world.pace.minutes(rng.between_f64(INDEX_LAG_MINUTES.0, INDEX_LAG_MINUTES.1));
+    let papers = scrive::papers(world, vendor, &script);
     let envelope = Envelope {
         vendor,
         account_id: account_id.to_owned(),
@@ -181,6 +191,7 @@ fn create(world: &Arc<World>, account_id: &str, index: u64, script: EnvelopeScri
         artifacts: Vec::new(),
         deleted: None,
         announced: false,
+        announced_before_extension: false,
         withheld: false,
         api_calls: 0,
         history: Vec::new(),
@@ -188,7 +199,7 @@ fn create(world: &Arc<World>, account_id: &str, index: u64, script: EnvelopeScri
         package: PackageState::new(Timestamp::now()),
         extras: Vec::new(),
         gone: CancellationToken::new(),
-        scrive: Papers::default(),
+        scrive: papers,
     };
     let documents = scrive::flow_documents(&envelope);
     world.change(|s| {
@@ -300,8 +311,13 @@ fn transition(world: &World, envelope: &mut Envelope, step: Step, effects: &mut 
     match step {
         Step::Created => note(envelope, "EnvelopeSent", now, None),
         Step::InterimFiles | Step::Shown => {}
+        Step::Trouble(index) if scrive::bounce(envelope, index) => {
+            note(envelope, "DeliveryProblem", now, Some(index));
+        }
         Step::Trouble(index) if !onespan::trouble(envelope, index) => return false,
         Step::Trouble(_) => {}
+        Step::Delivered(index) if !scrive::deliver(envelope, index) => return false,
+        Step::Delivered(index) => note(envelope, "Delivered", now, Some(index)),
         Step::Activated => envelope.package.active = true,
         Step::Viewed(index) => {
             let Some(signer) = envelope.signers.get_mut(index) else { return false };
@@ -335,8 +351,10 @@ fn transition(world: &World, envelope: &mut Envelope, step: Step, effects: &mut 
             effects.later.extend(scrive::after_seal(world, envelope));
         }
         Step::Extended => {
-            let Some(extended) = scrive::extend(envelope, now) else { return false };
-            effects.digest.push(extended);
+            effects.digest = scrive::extend(envelope, now);
+            if effects.digest.is_empty() {
+                return false;
+            }
             note(envelope, "DocumentExtended", now, None);
         }
     }
@@ -493,7 +511,11 @@ pub(crate) fn trouble(world: &Arc<World>, id: &str, trouble: Trouble) {
 
 /// Somebody else removes the envelope.
 pub(crate) fn delete_as_other(world: &Arc<World>, id: &str) {
-    if world.change(|s| s.delete(id, DeletedBy::Other, 0)) {
+    let gone = world.change(|s| {
+        let removed = s.delete(id, DeletedBy::Other, 0);
+        onespan::purge(s, id) || removed
+    });
+    if gone {
         tell(world, id, onespan::removed_by_other);
     }
 }

@@ -62,6 +62,7 @@ impl Sandbox {
             origin: origin(addr),
             clear_callback_url: config.clear_callback_url,
             extension_after_days: config.extension_after_days,
+            extend_flows: config.extend_flows,
             witness: config.disposal_witness.clone(),
             http,
             stopping: CancellationToken::new(),
@@ -135,7 +136,8 @@ impl Sandbox {
         life::sign_next(&self.world, id);
     }
 
-    /// Something gets in the way of the next signer (OneSpan Sign); it is settled by the time they act.
+    /// Something gets in the way of the next signer (OneSpan Sign; Scrive knows the bounce only); it is settled by the time
+    /// they act.
     pub fn trouble(&self, id: &str, trouble: Trouble) {
         life::trouble(&self.world, id, trouble);
     }
@@ -164,7 +166,8 @@ impl Sandbox {
         life::finish(&self.world, id, Outcome::Expired);
     }
 
-    /// Somebody else removes the envelope: a user, a retention job. Only OneSpan Sign announces it.
+    /// Somebody else removes the envelope: a user, a retention job. Only OneSpan Sign announces it. There it also ends what
+    /// lies in the trash; what a client has put there stays the client's removal in the ledger.
     pub fn delete_as_other(&self, id: &str) {
         life::delete_as_other(&self.world, id);
     }

@@ -107,7 +107,8 @@ pub struct SignerScript {
     pub name: String,
     /// The e-mail address.
     pub email: String,
-    /// What gets in the way before this signer acts, and is settled before they do (OneSpan Sign).
+    /// What gets in the way before this signer acts, and is settled before they do (OneSpan Sign; Scrive knows
+    /// [`Trouble::EmailBounce`] only).
     pub trouble: Option<Trouble>,
 }
 
@@ -118,10 +119,10 @@ impl SignerScript {
     }
 }
 
-/// What can get in the way of signing (OneSpan Sign). All of it is announced, and none of it ends the envelope.
+/// What can get in the way of signing. All of it is announced, and none of it ends the envelope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trouble {
-    /// The invitation bounces; the signer comes nevertheless.
+    /// The invitation bounces; the signer comes nevertheless. At Scrive it arrives later, or the author corrects the address.
     EmailBounce,
     /// The signer is locked out after wrong answers, until somebody unlocks them.
     Locked,
@@ -225,7 +226,7 @@ fn one(
         "Würdigung",
     ]);
     let signers = (0..rng.between(1, 3)).map(|_| signer(&mut rng)).collect();
-    let documents = (1..=1 + rng.below(4) / 2)
+    let documents = (1..=document_count(&mut rng, vendor))
         .map(|index| FileScript::new(format!("{title} {number}-{index}.pdf"), document_bytes(&mut rng)))
         .collect();
     let attachments = (0..u64::from(rng.chance(0.15)) * rng.between(1, 2))
@@ -264,9 +265,7 @@ fn one(
         autocomplete: true,
         opts_out: false,
     };
-    if vendor == Vendor::OneSpan {
-        complicate(&mut rng, &mut script);
-    }
+    complicate(&mut rng, vendor, &mut script);
     script
 }
 
@@ -279,13 +278,28 @@ fn senders(vendor: Vendor) -> &'static [&'static str] {
     }
 }
 
-/// Gives some lives what only OneSpan Sign announces.
-fn complicate(rng: &mut Rng, script: &mut EnvelopeScript) {
-    for signer in &mut script.signers {
-        signer.trouble = rng.chance(0.2).then(|| *rng.pick(&Trouble::ALL));
+/// One or two; some flows have many, for clients that bound their requests per question.
+fn document_count(rng: &mut Rng, vendor: Vendor) -> u64 {
+    if vendor == Vendor::ScriveFlow && rng.chance(0.2) { rng.between(5, 12) } else { 1 + rng.below(4) / 2 }
+}
+
+/// Puts something in the way of some signers, as far as the platform tells of it.
+fn complicate(rng: &mut Rng, vendor: Vendor, script: &mut EnvelopeScript) {
+    match vendor {
+        Vendor::OneSpan => {
+            for signer in &mut script.signers {
+                signer.trouble = rng.chance(0.2).then(|| *rng.pick(&Trouble::ALL));
+            }
+            script.autocomplete = !rng.chance(0.15);
+            script.opts_out = rng.chance(0.25);
+        }
+        Vendor::Scrive => {
+            for signer in &mut script.signers {
+                signer.trouble = rng.chance(0.15).then_some(Trouble::EmailBounce);
+            }
+        }
+        Vendor::DropboxSign | Vendor::ESignAnyWhere | Vendor::ScriveFlow => {}
     }
-    script.autocomplete = !rng.chance(0.15);
-    script.opts_out = rng.chance(0.25);
 }
 
 fn signer(rng: &mut Rng) -> SignerScript {
@@ -372,7 +386,7 @@ fn spoil_some(rng: &mut Rng, faults: FaultProfile, scripts: &mut [EnvelopeScript
 
 #[cfg(test)]
 mod tests {
-    use super::{ApiVersion, batch};
+    use super::{ApiVersion, Trouble, batch};
     use crate::config::{FaultProfile, Vendor};
     use crate::ledger::Outcome;
 
@@ -381,6 +395,29 @@ mod tests {
         let scripts = |seed| batch(seed, FaultProfile::Hard, Vendor::ESignAnyWhere, "hr", 0, 40);
         assert_eq!(scripts(5), scripts(5));
         assert_ne!(scripts(5), scripts(6));
+    }
+
+    #[test]
+    fn some_flows_have_many_documents_and_nobody_else_has() {
+        let counts = |vendor| {
+            let scripts = batch(3, FaultProfile::Normal, vendor, "hr", 0, 100);
+            scripts.iter().map(|script| script.documents.len()).collect::<Vec<_>>()
+        };
+        let flows = counts(Vendor::ScriveFlow);
+        let many = flows.iter().filter(|&&count| (5..=12).contains(&count)).count();
+        assert!((5..40).contains(&many), "{flows:?}");
+        assert!(flows.iter().any(|&count| count > 10));
+        for vendor in Vendor::ALL.into_iter().filter(|&vendor| vendor != Vendor::ScriveFlow) {
+            assert!(counts(vendor).iter().all(|&count| count <= 2));
+        }
+    }
+
+    #[test]
+    fn now_and_then_an_invitation_to_a_scrive_document_bounces_and_nothing_else_goes_wrong_there() {
+        let scripts = batch(3, FaultProfile::Off, Vendor::Scrive, "hr", 0, 100);
+        let troubles: Vec<_> = scripts.iter().flat_map(|s| &s.signers).filter_map(|s| s.trouble).collect();
+        assert!((5..60).contains(&troubles.len()), "{}", troubles.len());
+        assert!(troubles.iter().all(|&trouble| trouble == Trouble::EmailBounce));
     }
 
     #[test]

@@ -294,7 +294,9 @@ fn note_attempt(world: &World, callback: &Outgoing, answer: Answer, answered_bef
 /// The callback is through: acknowledged, given up or silenced.
 fn conclude(state: &mut State, callback: &Outgoing, acknowledged: bool) {
     if let Some(envelope) = state.envelope_mut(&callback.envelope_id) {
-        envelope.announced |= acknowledged && callback.is_final;
+        let told = acknowledged && callback.is_final;
+        envelope.announced |= told;
+        envelope.announced_before_extension |= told && envelope.scrive.extended_at.is_none();
         envelope.settled |= callback.settles;
     }
 }

@@ -30,6 +30,7 @@ pub(crate) struct World {
     pub(crate) origin: String,
     pub(crate) clear_callback_url: bool,
     pub(crate) extension_after_days: f64,
+    pub(crate) extend_flows: bool,
     pub(crate) witness: Option<DisposalWitness>,
     pub(crate) http: reqwest::Client,
     pub(crate) stopping: CancellationToken,
@@ -137,7 +138,7 @@ pub(crate) struct Signer {
     pub(crate) email: String,
     pub(crate) state: SignerState,
     pub(crate) viewed_at: Option<Timestamp>,
-    /// OneSpan Sign: what is in the way now.
+    /// OneSpan Sign, Scrive: what is in the way now.
     pub(crate) trouble: Option<Trouble>,
 }
 
@@ -172,6 +173,7 @@ pub(crate) struct Envelope {
     pub(crate) artifacts: Vec<Arc<Artifact>>,
     pub(crate) deleted: Option<Deletion>,
     pub(crate) announced: bool,
+    pub(crate) announced_before_extension: bool,
     pub(crate) withheld: bool,
     pub(crate) api_calls: u64,
     pub(crate) history: Vec<HistoryEvent>,
@@ -208,6 +210,7 @@ impl Envelope {
             created_at: self.created_at,
             ended_at: self.ended_at,
             announced: self.announced,
+            announced_before_extension: self.announced_before_extension,
             withheld: self.withheld,
             test_mode: self.script.test_mode,
             artifacts: Vec::new(),

@@ -129,6 +129,8 @@ pub enum NewsSource {
     Callback(CallbackId),
     /// A sweep.
     Sweep(SweepId),
+    /// A watch of our own (the registered callback, the platform's retention): tasks only.
+    Watch,
 }
 
 /// What one callback or one row of a sweep means; recorded in one commit.
@@ -485,12 +487,13 @@ pub trait Sweeps: Send + Sync {
         after: Option<&EnvelopeId>,
         limit: usize,
     ) -> Result<Vec<EnvelopeId>, StoreError>;
-    /// An account's envelopes in a final status that ended before `before` (were completed, else first heard of) and
-    /// whose transfer is still on its way or a dead letter.
+    /// An account's envelopes that ended before `before` (were completed, else first heard of) and whose transfer is still
+    /// on its way or a dead letter: those that the platform confirmed to be in `status`, or, without one, those of which only
+    /// notifications say that they ended.
     async fn unarchived(
         &self,
         account: &AccountId,
-        status: EnvelopeStatus,
+        status: Option<EnvelopeStatus>,
         before: Timestamp,
     ) -> Result<Unarchived, StoreError>;
 }

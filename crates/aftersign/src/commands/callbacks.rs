@@ -2,11 +2,13 @@
 
 use std::io::Write;
 
+use aftersign_core::callback::Inbound;
 use aftersign_core::ids::{AccountId, CallbackId, EnvelopeId};
 use aftersign_core::seams::Clock;
 use aftersign_store::{CallbackFilter, CallbackRow, Store, StoredCallback};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 
 use super::{ACTOR, facts, page, unknown};
 use crate::cli::CallbacksCommand;
@@ -36,10 +38,11 @@ pub(super) async fn run(
         }
         CallbacksCommand::Show { id, json } => {
             let stored = find(store, &id).await?;
+            let shown = without_secrets(&stored);
             if json {
-                return output::json(out, &CallbackDetail::from(&stored));
+                return output::json(out, &CallbackDetail::new(&stored, &shown));
             }
-            show(&stored, out)
+            show(&stored, &shown, out)
         }
         CallbacksCommand::Replay { ids } => {
             for id in ids {
@@ -66,6 +69,21 @@ async fn find(store: &dyn Store, id: &str) -> anyhow::Result<StoredCallback> {
     found.ok_or_else(|| unknown("callback", id, "callbacks"))
 }
 
+/// The body for a person to see: what it holds of the platform's secrets opens documents to whoever reads it.
+fn without_secrets(stored: &StoredCallback) -> Bytes {
+    let platform = aftersign_platforms::by_name(&stored.row.platform);
+    let redacted = platform.and_then(|platform| {
+        platform.redacted_body(&Inbound::recorded(
+            &stored.method,
+            stored.row.channel.clone(),
+            stored.query.clone(),
+            &stored.headers,
+            stored.body.clone(),
+        ))
+    });
+    redacted.map_or_else(|| stored.body.clone(), Bytes::from)
+}
+
 fn table(rows: &[CallbackRow]) -> Table {
     let mut table =
         Table::new(&["CALLBACK", "RECEIVED", "ACCOUNT", "KIND", "ENVELOPE", "REPEATS", "DISPOSITION"]);
@@ -85,7 +103,7 @@ fn table(rows: &[CallbackRow]) -> Table {
     table
 }
 
-fn show(stored: &StoredCallback, out: &mut dyn Write) -> anyhow::Result<()> {
+fn show(stored: &StoredCallback, body: &[u8], out: &mut dyn Write) -> anyhow::Result<()> {
     let row = &stored.row;
     facts(
         out,
@@ -109,15 +127,15 @@ fn show(stored: &StoredCallback, out: &mut dyn Write) -> anyhow::Result<()> {
         writeln!(out, "{}: {}", printable(name), printable(value))?;
     }
     writeln!(out)?;
-    match std::str::from_utf8(&stored.body) {
+    match std::str::from_utf8(body) {
         Ok(text) => {
             for line in text.lines() {
                 writeln!(out, "{}", printable(line))?;
             }
         }
         Err(_) => {
-            writeln!(out, "({} bytes, not a text; base64)", stored.body.len())?;
-            writeln!(out, "{}", STANDARD.encode(&stored.body))?;
+            writeln!(out, "({} bytes, not a text; base64)", body.len())?;
+            writeln!(out, "{}", STANDARD.encode(body))?;
         }
     }
     Ok(())

@@ -265,7 +265,7 @@ fn registered(account: &AccountSettings, compared: &Compared, findings: &mut Fin
     };
     if !compared.leads_to.arrives() {
         findings.warn("callback", account.id(), compared.leads_to.in_words(), &next);
-    } else if !compared.missing.is_empty() {
+    } else if compared.lacks {
         let detail = format!(
             "{}, but the platform does not tell of {}",
             compared.leads_to.in_words(),

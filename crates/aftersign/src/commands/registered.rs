@@ -69,8 +69,10 @@ pub(super) struct Compared {
     pub(super) leads_to: LeadsTo,
     /// What the platform tells, in its words.
     pub(super) events: Vec<String>,
-    /// What it should tell and does not.
+    /// What it should tell and does not, with what it may not know.
     pub(super) missing: Vec<&'static str>,
+    /// Whether something is missing that cannot be done without.
+    pub(super) lacks: bool,
     /// What it tells without being asked.
     pub(super) surplus: Vec<String>,
 }
@@ -83,7 +85,8 @@ impl Compared {
         let unasked = |event: &&String| !wanted.is_empty() && !is_asked(event);
         Self {
             leads_to: leads_to(registration, account, public_url),
-            missing: registration.missing(wanted),
+            missing: registration.missing(&[wanted, optional].concat()),
+            lacks: !registration.missing(wanted).is_empty(),
             surplus: registration.events.iter().filter(unasked).cloned().collect(),
             events: registration.events.clone(),
         }
@@ -91,7 +94,7 @@ impl Compared {
 
     /// Whether nothing is left to do.
     pub(super) fn is_in_order(&self) -> bool {
-        self.leads_to == LeadsTo::Us && self.missing.is_empty() && self.surplus.is_empty()
+        self.leads_to == LeadsTo::Us && !self.lacks && self.surplus.is_empty()
     }
 }
 

@@ -71,14 +71,17 @@ pub(super) fn is_disposable(envelope: &EnvelopeRecord) -> bool {
     }
 }
 
-/// What must lie in the archive. A first version that was replaced before anybody had fetched it is not to be had any more:
-/// the demo's seals are extended within seconds, so a callback that was withheld can be found later than that.
+/// What must lie in the archive. A first version that was replaced before anybody was told of the end and before anybody had
+/// fetched it is not to be had any more: the demo's seals are extended within seconds, so an end whose callback was withheld
+/// can be found later than that.
 fn promised(envelope: &EnvelopeRecord) -> impl Iterator<Item = &ArtifactRecord> {
     let replaced = |artifact: &ArtifactRecord| {
         let latest = envelope.artifacts.iter().filter(|other| other.kind == artifact.kind);
         latest.map(|other| other.version).max() > Some(artifact.version)
     };
-    envelope.artifacts.iter().filter(move |artifact| artifact.served > 0 || !replaced(artifact))
+    let was_to_be_had =
+        |artifact: &ArtifactRecord| artifact.served > 0 || envelope.announced_before_extension;
+    envelope.artifacts.iter().filter(move |artifact| was_to_be_had(artifact) || !replaced(artifact))
 }
 
 impl Archive {

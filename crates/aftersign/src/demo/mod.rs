@@ -27,9 +27,9 @@ use stage::Stage;
 
 /// Simulated seconds in a real one: an hour of retries and sweeps passes in a second.
 const TIME_SCALE: f64 = 3600.0;
-/// Days of the world until a seal is extended: a quarter, six seconds here. At Scrive it is about 40, which nobody waits for
+/// Days of the world until a seal is extended: half a day, twelve seconds here. At Scrive it is about 40, which nobody waits for
 /// in a demo; what is rehearsed is that nothing is removed before.
-const EXTENSION_AFTER_DAYS: f64 = 0.25;
+const EXTENSION_AFTER_DAYS: f64 = 0.5;
 /// How long the world may take to come to rest after its last envelope ended.
 const SETTLE_MAX: Duration = Duration::from_secs(180);
 /// How long after that the server is still killed with `--kill-every`; then it may finish in peace.
@@ -77,6 +77,8 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<bool> {
         faults: args.faults,
         time_scale: TIME_SCALE,
         extension_after_days: EXTENSION_AFTER_DAYS,
+        // The product looks for it weeks later only, by design, and no callback tells of it.
+        extend_flows: false,
         disposal_witness: Some(Arc::new(move |envelope| witness.missing(envelope))),
         ..SandboxConfig::default()
     })

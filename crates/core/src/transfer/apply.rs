@@ -11,9 +11,9 @@ use crate::error::{Error, ErrorKind, NotBefore, Remedy};
 use crate::ids::DestinationId;
 use crate::journal::Action;
 use crate::limits::{
-    ACCESS_PROBE_EVERY, ARTIFACTS_MAX, EXTENSION_FIRST_LOOK, EXTENSION_LATE_LOOK_EVERY, EXTENSION_LOOK_EVERY,
-    EXTENSION_OVERDUE, NOT_FOUND_TRIES_MAX, PARK_LONGEST, RETRY_ATTEMPTS_MAX, RETRY_ATTEMPTS_STORAGE_MAX,
-    VERIFICATION_FAILURES_MAX,
+    ACCESS_PROBE_EVERY, ARTIFACTS_MAX, EXTENSION_FIRST_LOOK, EXTENSION_GIVEN_UP, EXTENSION_LATE_LOOK_EVERY,
+    EXTENSION_LOOK_EVERY, EXTENSION_OVERDUE, NOT_FOUND_TRIES_MAX, PARK_LONGEST, RETRY_ATTEMPTS_MAX,
+    RETRY_ATTEMPTS_STORAGE_MAX, VERIFICATION_FAILURES_MAX,
 };
 use crate::platform::Disposal;
 use crate::rule::Plan;
@@ -85,8 +85,14 @@ impl Transfer {
         change.answer = Some(envelope.clone());
         self.envelope = Some(envelope);
         self.confirmed_at = Some(now);
+        self.not_found = 0;
+        self.disposal_asked_at = None;
         self.refresh_wanted |= self.is_outdated();
-        if self.archived_at.is_some() && !changed && !self.refresh_wanted {
+        if let (true, Some(kept), Some(fresh)) = (self.archived_at.is_some(), &mut self.plan, &plan) {
+            // Where its files lie is settled; when it may be removed is not.
+            kept.dispose = fresh.dispose;
+        }
+        if self.archived_at.is_some() && !changed && !self.refresh_wanted && self.is_all_verified() {
             return self.await_disposal(now, pace, change);
         }
         if changed && self.archived_at.take().is_some() {
@@ -96,44 +102,54 @@ impl Transfer {
         }
         if !status.is_final() {
             self.not_final(now, pace);
-        } else if let Some(plan) = plan {
+        } else if let Some(plan) = self.plan.take().or(plan) {
             self.parked = None;
-            self.plan.get_or_insert(plan);
+            self.plan = Some(plan);
             self.phase = Phase::List;
         } else {
             self.close(format!("no rule selects a {} envelope", status.as_str()));
         }
     }
 
-    /// Everything is archived: disposal is due when the plan says so, or never.
+    /// Everything is archived: it is looked at again when its seal may be extended, and removed when the plan says so.
     fn await_disposal(&mut self, now: Timestamp, pace: &Pace, change: &mut Change) {
         self.phase = Phase::Archived;
-        if self.awaits_extension() {
-            return self.await_extension(now, pace, change);
-        }
         let delay = self.plan.as_ref().and_then(|plan| plan.dispose.delay());
         let archived_at = self.archived_at.unwrap_or(now);
-        self.due_at = delay.map(|delay| pace.after(archived_at, delay).max(now));
-        change.close_tasks.push(self.task_key(TaskKind::ExtensionOverdue));
+        let dispose_at = delay.map(|delay| pace.after(archived_at, delay).max(now));
+        self.dispose_at = dispose_at.filter(|_| !self.awaits_extension());
+        let look_at = self.extension_look(now, pace, change);
+        self.due_at = match (self.dispose_at, look_at) {
+            (Some(dispose), Some(look)) => Some(dispose.min(look)),
+            (dispose, look) => dispose.or(look),
+        };
     }
 
-    /// The seal is not extended yet. Callbacks and sweeps tell of it; these looks are for what they miss. Nothing is
-    /// removed however long it takes.
-    fn await_extension(&mut self, now: Timestamp, pace: &Pace, change: &mut Change) {
+    /// When to look whether the seal was extended; `None` if nothing is to come. Callbacks and sweeps tell of it; these
+    /// looks are for what they miss. Where a removal waits for it, nothing is removed however long it takes.
+    fn extension_look(&mut self, now: Timestamp, pace: &Pace, change: &mut Change) -> Option<Timestamp> {
+        let extension = self.envelope.as_ref().map(|envelope| envelope.extension)?;
+        if !extension.is_to_come() {
+            change.close_tasks.push(self.task_key(TaskKind::ExtensionOverdue));
+            return None;
+        }
         let archived_at = self.archived_at.unwrap_or(now);
         let ended_at = self.envelope.as_ref().and_then(|envelope| envelope.completed_at);
         let since = ended_at.map_or(archived_at, |ended| ended.min(archived_at));
         let first = pace.after(since, EXTENSION_FIRST_LOOK);
-        let is_unknown =
-            self.envelope.as_ref().is_some_and(|envelope| envelope.extension == Extension::Unknown);
-        self.due_at = Some(if now < first && is_unknown {
-            // It may have come already: what would tell could not be read.
-            pace.after(now, EXTENSION_LOOK_EVERY)
-        } else if now < first {
-            first
-        } else if now < pace.after(since, EXTENSION_OVERDUE) {
-            pace.after(now, EXTENSION_LOOK_EVERY)
-        } else {
+        if now < first {
+            // What could not be read may have come already.
+            let next = pace.after(now, EXTENSION_LOOK_EVERY);
+            return Some(if extension == Extension::Unknown { next.min(first) } else { first });
+        }
+        if now < pace.after(since, EXTENSION_OVERDUE) {
+            return Some(pace.after(now, EXTENSION_LOOK_EVERY));
+        }
+        if !self.awaits_extension() {
+            let given_up = now >= pace.after(since, EXTENSION_GIVEN_UP);
+            return (!given_up).then(|| pace.after(now, EXTENSION_LATE_LOOK_EVERY));
+        }
+        if !std::mem::replace(&mut self.extension_overdue_told, true) {
             change.open_tasks.push(TaskDraft::for_envelope(
                 TaskKind::ExtensionOverdue,
                 &self.account,
@@ -144,8 +160,8 @@ impl Transfer {
                 "Ask the platform whether the seal of this document will be extended. If it will not, remove the \
                  document by hand, or give the account a rule with `dispose = \"after-days:N\"`.",
             ));
-            pace.after(now, EXTENSION_LATE_LOOK_EVERY)
-        });
+        }
+        Some(pace.after(now, EXTENSION_LATE_LOOK_EVERY))
     }
 
     fn task_key(&self, kind: TaskKind) -> String {
@@ -188,13 +204,32 @@ impl Transfer {
         let harmless = self.plan.is_none() && (confirmed.is_some_and(unsigned) || unsigned(announced));
         if self.archived_at.is_some() {
             let ours = self.disposal_asked_at.is_some();
+            let owed = self.is_owed_something();
             self.end_disposed(if ours { "removed" } else { "removed by somebody else" }, now, change);
+            if owed && !ours {
+                self.newer_files_lost(change);
+            }
         } else if harmless {
             change.close_tasks.push(self.task_key(TaskKind::DeletedBeforeArchived));
             self.close("deleted at the platform; there was nothing to archive".into());
         } else {
             self.lost(change);
         }
+    }
+
+    /// Its first form is archived; what the platform had to add to it is gone.
+    fn newer_files_lost(&self, change: &mut Change) {
+        let what = "The envelope was deleted at the platform after it was archived and before its newer files were \
+                    (an extended seal, or what was added later): the archive holds the earlier ones.";
+        change.journal.push((Action::EnvelopeLost, "the newer files, which were not archived".into()));
+        change.open_tasks.push(TaskDraft::for_envelope(
+            TaskKind::DeletedBeforeArchived,
+            &self.account,
+            &self.envelope_id,
+            what.into(),
+            "Find out who or which retention job deletes envelopes at the platform, and let it wait longer; ask the \
+             signers for their copies if the newer files matter.",
+        ));
     }
 
     fn lost(&mut self, change: &mut Change) {
@@ -470,9 +505,9 @@ impl Transfer {
         if first {
             let files = self.items.len();
             change.journal.push((Action::EnvelopeArchived, format!("{files} files archived and verified")));
-            let settled = [TaskKind::DeadLetter, TaskKind::DeletedBeforeArchived];
-            change.close_tasks.extend(settled.map(|kind| self.task_key(kind)));
+            change.close_tasks.push(self.task_key(TaskKind::DeletedBeforeArchived));
         }
+        change.close_tasks.push(self.task_key(TaskKind::DeadLetter));
         self.await_disposal(now, pace, change);
         if self.refresh_wanted {
             self.phase = Phase::Ask;
@@ -508,7 +543,7 @@ impl Transfer {
         self.note = None;
         self.disposed_at = Some(now);
         change.journal.push((Action::EnvelopeDisposed, how.into()));
-        let settled = [TaskKind::KeptAtPlatform, TaskKind::ExtensionOverdue];
+        let settled = [TaskKind::KeptAtPlatform, TaskKind::ExtensionOverdue, TaskKind::DeadLetter];
         change.close_tasks.extend(settled.map(|kind| self.task_key(kind)));
     }
 

@@ -210,7 +210,11 @@ pub struct Transfer {
     pub not_found: u32,
     /// Verifications that found wrong bytes.
     pub verification_failures: u32,
-    /// When a removal was first asked for.
+    /// When the plan lets it be removed at the platform; `None` for never, or as long as an extension is waited for.
+    pub dispose_at: Option<Timestamp>,
+    /// A person was told that its seal was not extended in time.
+    pub extension_overdue_told: bool,
+    /// When a removal was first asked for and nothing since showed that it did not happen.
     pub disposal_asked_at: Option<Timestamp>,
     /// When everything was archived and verified.
     pub archived_at: Option<Timestamp>,
@@ -368,6 +372,8 @@ impl Transfer {
             items: Vec::new(),
             not_found: 0,
             verification_failures: 0,
+            dispose_at: None,
+            extension_overdue_told: false,
             disposal_asked_at: None,
             archived_at: None,
             archived_revision: None,
@@ -412,7 +418,8 @@ impl Transfer {
         if self.refresh_wanted {
             return Step::Ask;
         }
-        if self.awaits_extension() {
+        // What is due and is no removal is a look for an extension.
+        if self.dispose_at.is_none_or(|at| at > now) {
             return Step::Ask;
         }
         // Real ages on purpose: they guard, they do not wait, and a rehearsal's pace must not wear them down.
@@ -503,6 +510,17 @@ impl Transfer {
     pub(crate) fn is_outdated(&self) -> bool {
         let shown = self.envelope.as_ref().and_then(|envelope| envelope.revision.as_ref());
         self.archived_at.is_some() && shown.is_some() && shown != self.archived_revision.as_ref()
+    }
+
+    /// Whether something that the platform had or was to have is not in every destination.
+    fn is_owed_something(&self) -> bool {
+        let is_to_be_extended =
+            self.envelope.as_ref().is_some_and(|envelope| envelope.extension.is_to_come());
+        self.refresh_wanted || is_to_be_extended || self.is_outdated() || !self.is_all_verified()
+    }
+
+    fn is_all_verified(&self) -> bool {
+        !self.items.is_empty() && self.items.iter().all(Item::is_verified)
     }
 
     fn is_completed(&self) -> bool {

@@ -65,33 +65,43 @@ fn run_in(
     now: Timestamp,
 ) -> Vec<&'static str> {
     let mut steps = Vec::new();
-    loop {
-        let step = transfer.next(now);
-        let outcome = match step.clone() {
-            Step::Wait(_) => return steps,
-            Step::Ask => Outcome::Found(Box::new(shown.clone()), Some(plan(dispose))),
-            Step::List => Outcome::Listed(vec![artifact("1"), artifact("2")]),
-            Step::Download(index) => Outcome::Staged(index, Digest::of(&[index as u8]), 10, now),
-            Step::Compose => Outcome::Composed(Digest::of(b"manifest"), 20),
-            Step::Deliver(index, destination) => {
-                let staged = transfer.items[index].staged.unwrap();
-                Outcome::Delivered(index, destination, receipt(staged.digest, staged.bytes))
-            }
-            Step::Verify(index, destination) => {
-                let staged = transfer.items[index].staged.unwrap();
-                let found = Verification::Present { digest: staged.digest, bytes: staged.bytes };
-                Outcome::Verified(index, destination, found)
-            }
-            Step::Dispose(proof) => {
-                assert_eq!(proof.verified().len(), 3);
-                Outcome::Disposed(Disposal::Removed)
-            }
-            Step::Stuck(why) => panic!("stuck: {why}"),
-        };
-        steps.push(step.as_str());
-        transfer.apply(outcome, now, &pace());
+    while let Some((step, _)) = step_in(transfer, shown, dispose, now) {
+        steps.push(step);
         assert!(steps.len() < 50, "{steps:?}");
     }
+    steps
+}
+
+/// Does the step that is due, as a well-behaved world does it.
+fn step_in(
+    transfer: &mut Transfer,
+    shown: &Envelope,
+    dispose: DisposePolicy,
+    now: Timestamp,
+) -> Option<(&'static str, Change)> {
+    let step = transfer.next(now);
+    let outcome = match step.clone() {
+        Step::Wait(_) => return None,
+        Step::Ask => Outcome::Found(Box::new(shown.clone()), Some(plan(dispose))),
+        Step::List => Outcome::Listed(vec![artifact("1"), artifact("2")]),
+        Step::Download(index) => Outcome::Staged(index, Digest::of(&[index as u8]), 10, now),
+        Step::Compose => Outcome::Composed(Digest::of(b"manifest"), 20),
+        Step::Deliver(index, destination) => {
+            let staged = transfer.items[index].staged.unwrap();
+            Outcome::Delivered(index, destination, receipt(staged.digest, staged.bytes))
+        }
+        Step::Verify(index, destination) => {
+            let staged = transfer.items[index].staged.unwrap();
+            let found = Verification::Present { digest: staged.digest, bytes: staged.bytes };
+            Outcome::Verified(index, destination, found)
+        }
+        Step::Dispose(proof) => {
+            assert_eq!(proof.verified().len(), 3);
+            Outcome::Disposed(Disposal::Removed)
+        }
+        Step::Stuck(why) => panic!("stuck: {why}"),
+    };
+    Some((step.as_str(), transfer.apply(outcome, now, &pace())))
 }
 
 #[test]
@@ -449,7 +459,7 @@ fn a_seal_that_is_never_extended_asks_a_person_and_removes_nothing() {
             told.extend(change.open_tasks.into_iter().map(|task| (day, task.kind)));
         }
     }
-    assert_eq!(told.first(), Some(&(45, TaskKind::ExtensionOverdue)));
+    assert_eq!(told, [(45, TaskKind::ExtensionOverdue)], "once: a person who settled it is not asked again");
     // It comes after all.
     let day = 130;
     let steps = run_in(&mut transfer, &sealed("f2", Extension::Done), policy, at(day * DAY));
@@ -486,4 +496,124 @@ fn a_seal_whose_state_could_not_be_read_is_looked_at_the_next_day() {
     assert_eq!(transfer.due_at, Some(at(DAY)));
     let steps = run_in(&mut transfer, &sealed("f1", Extension::Done), policy, at(DAY));
     assert_eq!(steps.last(), Some(&"dispose"), "{steps:?}");
+}
+
+#[test]
+fn an_extended_file_is_archived_where_nothing_is_ever_removed() {
+    let mut transfer = woken(true);
+    run_in(&mut transfer, &sealed("f1", Extension::Awaited), DisposePolicy::Never, at(0));
+    assert_eq!((transfer.phase, transfer.due_at), (Phase::Archived, Some(at(41 * DAY))));
+    let steps = run_in(&mut transfer, &sealed("f2", Extension::Done), DisposePolicy::Never, at(41 * DAY));
+    assert_eq!(steps.iter().filter(|step| **step == "download").count(), 2, "{steps:?}");
+    assert!(!steps.contains(&"dispose"), "{steps:?}");
+    assert_eq!((transfer.phase, transfer.due_at), (Phase::Archived, None));
+    assert_eq!(transfer.archived_revision.as_deref(), Some("f2"));
+}
+
+#[test]
+fn a_look_for_an_extension_ends_one_day_where_no_removal_waits_for_it() {
+    let mut transfer = woken(true);
+    let shown = sealed("f1", Extension::Awaited);
+    run_in(&mut transfer, &shown, DisposePolicy::Never, at(0));
+    let mut looks = 0;
+    while let Some(due) = transfer.due_at {
+        let change = transfer.apply(Outcome::Found(Box::new(shown.clone()), None), due, &pace());
+        assert!(change.open_tasks.is_empty());
+        looks += 1;
+        assert!(looks < 50);
+    }
+    assert!(looks > 5);
+}
+
+/// Archived, then told of newer files, then listed again.
+fn refetching(policy: DisposePolicy) -> Transfer {
+    let mut transfer = woken(true);
+    run(&mut transfer, policy, at(0));
+    transfer.phase = Phase::Archived;
+    transfer.disposed_at = None;
+    transfer.wake(&Wake {
+        at: at(50),
+        final_announced: false,
+        artifacts_at: Some(at(50)),
+        deletion_announced: false,
+    });
+    transfer.apply(answered(EnvelopeStatus::Completed, policy), at(50), &pace());
+    transfer.apply(Outcome::Listed(vec![artifact("1"), artifact("2")]), at(50), &pace());
+    assert_eq!(transfer.phase, Phase::Carry);
+    transfer
+}
+
+#[test]
+fn a_refetch_that_is_interrupted_goes_on() {
+    let mut transfer = refetching(DisposePolicy::Never);
+    let gone = Error::new(ErrorKind::NotFound, Remedy::Retry(None), "download", "404");
+    transfer.apply(Outcome::Failed(gone), at(51), &pace());
+    assert_eq!(transfer.phase, Phase::Ask);
+    let due = transfer.due_at.unwrap();
+    let steps = run(&mut transfer, DisposePolicy::Never, due);
+    assert!(steps.contains(&"download") && steps.last() == Some(&"verify"), "{steps:?}");
+    assert_eq!(transfer.phase, Phase::Archived);
+}
+
+#[test]
+fn a_deletion_by_somebody_else_while_something_is_owed_is_told() {
+    let mut refetching = refetching(DisposePolicy::Never);
+    let mut awaiting = woken(true);
+    let policy = DisposePolicy::AfterExtension;
+    run_in(&mut awaiting, &sealed("f1", Extension::Awaited), policy, at(0));
+    let mut whole = woken(true);
+    run(&mut whole, DisposePolicy::Never, at(0));
+    for (transfer, told) in [(&mut refetching, 1), (&mut awaiting, 1), (&mut whole, 0)] {
+        let change = transfer.apply(Outcome::Gone(EnvelopeStatus::Completed), at(60), &pace());
+        assert_eq!((transfer.phase, change.open_tasks.len()), (Phase::Disposed, told));
+    }
+}
+
+#[test]
+fn single_looks_that_find_nothing_do_not_add_up() {
+    let mut transfer = woken(true);
+    let (policy, shown) = (DisposePolicy::AfterExtension, sealed("f1", Extension::Awaited));
+    run_in(&mut transfer, &shown, policy, at(0));
+    for day in 1..i64::from(NOT_FOUND_TRIES_MAX) * 3 {
+        transfer.phase = Phase::Ask;
+        transfer.apply(Outcome::NotFound(EnvelopeStatus::Completed), at(day * DAY), &pace());
+        transfer.phase = Phase::Ask;
+        transfer.apply(
+            Outcome::Found(Box::new(shown.clone()), Some(plan(policy))),
+            at(day * DAY + 9),
+            &pace(),
+        );
+    }
+    assert_eq!(transfer.phase, Phase::Archived);
+}
+
+#[test]
+fn a_dead_letter_that_a_redrive_mended_is_settled_also_after_archiving() {
+    let mut transfer = refetching(DisposePolicy::Never);
+    let broken = Error::new(ErrorKind::Corrupt, Remedy::AskPerson, "download", "broken");
+    let change = transfer.apply(Outcome::Failed(broken), at(51), &pace());
+    assert_eq!(change.open_tasks[0].kind, TaskKind::DeadLetter);
+    assert!(transfer.redrive(at(60)));
+    let shown = envelope(EnvelopeStatus::Completed);
+    let mut closed = Vec::new();
+    while let Some((_, change)) = step_in(&mut transfer, &shown, DisposePolicy::Never, at(60)) {
+        closed.extend(change.close_tasks);
+    }
+    assert_eq!(transfer.phase, Phase::Archived);
+    assert!(closed.contains(&change.open_tasks[0].key), "{closed:?}");
+}
+
+#[test]
+fn a_rule_that_was_edited_moves_no_files_and_decides_on_the_removal() {
+    let mut transfer = woken(true);
+    run(&mut transfer, DisposePolicy::AfterDays(30), at(0));
+    assert!(transfer.redrive(at(5)));
+    transfer.apply(answered(EnvelopeStatus::Completed, DisposePolicy::Never), at(5), &pace());
+    assert_eq!((transfer.phase, transfer.due_at), (Phase::Archived, None));
+
+    let mut half = woken(true);
+    half.apply(answered(EnvelopeStatus::Completed, DisposePolicy::Never), at(0), &pace());
+    half.phase = Phase::Ask;
+    half.apply(Outcome::Found(Box::new(envelope(EnvelopeStatus::Completed)), None), at(1), &pace());
+    assert_eq!(half.phase, Phase::List, "what was begun is finished, though no rule selects it any more");
 }

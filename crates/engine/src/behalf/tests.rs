@@ -60,8 +60,34 @@ fn of_two_refusals_the_accounts_counts_and_it_says_that_the_sender_was_tried() {
 
 #[test]
 fn an_envelope_that_only_its_sender_sees_is_not_taken_for_gone() {
+    let (answer, _) = asked(Some("sam"), || refusal(ErrorKind::Forbidden), || refusal(ErrorKind::NotFound));
+    let error = answer.unwrap_err();
+    assert_eq!((error.kind(), error.remedy()), (ErrorKind::Forbidden, Remedy::AskPerson));
+}
+
+#[test]
+fn a_token_that_is_refused_is_asked_for_again_before_a_person_is() {
     let (answer, _) =
         asked(Some("sam"), || refusal(ErrorKind::AccessRefused), || refusal(ErrorKind::NotFound));
     let error = answer.unwrap_err();
-    assert_eq!((error.kind(), error.remedy()), (ErrorKind::Forbidden, Remedy::AskPerson));
+    assert_eq!((error.kind(), error.remedy()), (ErrorKind::Forbidden, Remedy::Retry(None)));
+}
+
+#[test]
+fn what_names_a_sender_stays_out_of_logs_with_all_underneath() {
+    let words = || refusal(ErrorKind::Rejected).unwrap_err().with("quoted", "sam@example.com is locked");
+    let personal = || {
+        let named =
+            Error::new(ErrorKind::AccessRefused, Remedy::RenewAccess, "find sender", "no such sender");
+        in_name_of(Some("sam@example.com"), named.caused_by(words()))
+    };
+    assert_eq!(impersonal(&personal()), "find sender: access_refused");
+    let outer = hidden(personal());
+    assert!(impersonal(&outer).ends_with("redrive: find sender: access_refused"), "{}", impersonal(&outer));
+    assert!(outer.chain().contains("sam@example.com"), "a person is told");
+
+    assert_eq!(in_name_of(Some("sam"), personal()).context().len(), 1, "who it was is said once");
+    let own =
+        in_name_of(None, refusal(ErrorKind::Storage).unwrap_err().caused_by(std::io::Error::other("full")));
+    assert_eq!(impersonal(&own), own.chain());
 }

@@ -139,6 +139,20 @@ async fn an_answer_that_leads_in_circles_is_given_up() {
     assert_eq!(transport.asked().len(), CALL_HOPS_MAX);
 }
 
+#[tokio::test]
+async fn an_envelope_of_200_documents_may_be_asked_about_twice_for_each() {
+    let transport = FakeTransport::new(|_| answer(200, ""));
+    let (caller, _) = caller(&transport);
+    fn chain(left: usize) -> Call<&'static str> {
+        let request = Request::builder().uri("https://platform.example/chain").body(Bytes::new()).unwrap();
+        Call::new("chain", request, move |_, _| {
+            Ok(if left == 1 { Next::Done("the end") } else { Next::Then(chain(left - 1)) })
+        })
+    }
+    let asked = caller.ask(&FakePlatform::default(), &access(), |_| Ok(chain(402))).await;
+    assert_eq!((asked.unwrap(), transport.asked().len()), ("the end", 402));
+}
+
 #[test]
 fn no_more_tokens_are_kept_than_may_be() {
     let transport = FakeTransport::new(|_| answer(200, ""));
@@ -147,4 +161,51 @@ fn no_more_tokens_are_kept_than_may_be() {
         caller.slot(&access().for_sender(number.to_string()));
     }
     assert_eq!(caller.tokens.lock().unwrap().len(), 1);
+}
+
+/// A question of three requests; the second is made by `method`.
+fn three(method: Method) -> Call<u16> {
+    fn hop(path: &str, method: Method, then: Option<Call<u16>>) -> Call<u16> {
+        let uri = format!("https://platform.example/{path}");
+        let request = Request::builder().method(method).uri(uri).body(Bytes::new()).unwrap();
+        Call::new("three", request, move |response, _| {
+            let status = response.status().as_u16();
+            match then {
+                Some(next) if status == 200 => Ok(Next::Then(next)),
+                _ => Ok(Next::Done(status)),
+            }
+        })
+    }
+    hop("one", Method::GET, Some(hop("two", method, Some(hop("three", Method::GET, None)))))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disturbance_in_the_middle_of_a_question_is_asked_again_in_its_place() {
+    let failures = Arc::new(AtomicU32::new(0));
+    let failed = Arc::clone(&failures);
+    let transport = FakeTransport::new(move |line| match line {
+        "/two" if failed.fetch_add(1, Ordering::Relaxed) < 2 => answer(502, "<html>"),
+        _ => answer(200, ""),
+    });
+    let (caller, _) = caller(&transport);
+    let ask = async |method: Method| {
+        let asked = caller.ask(&FakePlatform::default(), &access(), |_| Ok(three(method.clone()))).await;
+        (asked.unwrap(), transport.asked())
+    };
+    let (status, asked) = ask(Method::GET).await;
+    assert_eq!(
+        (status, &asked[..]),
+        (200, &["/one", "/two", "/two", "/two", "/three"].map(String::from)[..])
+    );
+    failures.store(0, Ordering::Relaxed);
+    let (status, asked) = ask(Method::POST).await;
+    assert_eq!((status, asked.len()), (502, 2), "what changes something is not sent twice unasked");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disturbance_that_lasts_is_the_answer() {
+    let transport = FakeTransport::new(|line| if line == "/two" { answer(503, "") } else { answer(200, "") });
+    let (caller, _) = caller(&transport);
+    let asked = caller.ask(&FakePlatform::default(), &access(), |_| Ok(three(Method::GET))).await;
+    assert_eq!((asked.unwrap(), transport.asked().len()), (503, 1 + HOP_TRIES_MAX as usize));
 }

@@ -46,6 +46,37 @@ async fn the_platforms_secrets_in_a_record_are_not_archived() {
 }
 
 #[tokio::test]
+async fn a_secret_is_taken_out_of_a_large_record_too_and_one_that_is_too_large_is_a_case_for_a_person() {
+    let filler = "x".repeat(17 * 1024 * 1024);
+    let (_, _, staged) =
+        downloaded(Content::Json, format!("{{\"key\":\"{PLATFORM_SECRET}\",\"name\":\"{filler}\"}}")).await;
+    assert!(staged.starts_with(b"{\"key\":\"redacted\""));
+
+    let world = World::new(FakePlatform::default(), FakeTransport::new(|_| (200, String::new())));
+    let item = |content| Item {
+        file_name: "record.json".into(),
+        artifact: record("f1", content),
+        staged: None,
+        deliveries: Vec::new(),
+    };
+    let staged = Downloaded {
+        digest: Digest::of(b""),
+        bytes: RECORD_BYTES_MAX + 1,
+        head: Vec::new(),
+        tail: Vec::new(),
+        headers: http::HeaderMap::new(),
+    };
+    let redact = async |content| {
+        let nowhere = world.folder.path().join("nowhere");
+        world.engine.redact(&world.account, &item(content), &nowhere, &staged).await
+    };
+    let error = redact(Content::Json).await.unwrap_err();
+    assert_eq!(error.remedy(), Remedy::AskPerson);
+    assert!(error.to_string().contains("too large"), "{error}");
+    assert_eq!(redact(Content::Any).await.unwrap(), (staged.digest, staged.bytes), "there is no such limit");
+}
+
+#[tokio::test]
 async fn what_holds_no_secret_or_is_no_record_in_json_is_archived_as_it_came() {
     let json = "{\"name\":\"x\"}".to_owned();
     assert_eq!(downloaded(Content::Json, json.clone()).await.2, json.as_bytes());

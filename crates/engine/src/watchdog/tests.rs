@@ -19,6 +19,9 @@ fn found(url: Option<&str>, events: &[&str]) -> Registration {
 #[test]
 fn a_registration_is_ours_whole_changed_or_cleared() {
     let ours = [format!("{OURS}/"), "https://sign.example.com/callbacks/hr/the-secret-before".into()];
+    let world = World::with(watched(), FakeTransport::new(|_| (200, String::new())), |account| {
+        account.callback_urls = ours.clone().into();
+    });
     let changed = |host: &str| Verdict::Changed(Some(host.into()));
     let cases = [
         (found(Some(OURS), &["COMPLETE", "DECLINE", "OPEN"]), Verdict::Ours),
@@ -29,15 +32,20 @@ fn a_registration_is_ours_whole_changed_or_cleared() {
         (found(None, &["COMPLETE", "DECLINE"]), Verdict::Cleared),
         (found(Some(" "), &[]), Verdict::Cleared),
         (found(Some("/"), &[]), Verdict::Cleared),
-        (found(Some(&OURS[..OURS.len() - 1]), &[]), changed("sign.example.com")),
+        (found(Some(&OURS[..OURS.len() - 1]), &["COMPLETE"]), Verdict::WrongSecret),
+        (found(Some("https://sign.example.com/callbacks/hr/"), &[]), Verdict::WrongSecret),
+        (
+            found(Some("https://sign.example.com/callbacks/hr2/our-path-secret"), &[]),
+            changed("sign.example.com"),
+        ),
         (found(Some("https://user:pass@erp.example.com:8443/hook?key=k"), &[]), changed("erp.example.com")),
         (found(Some("no url at all"), &[]), Verdict::Changed(None)),
     ];
     for (found, verdict) in cases {
-        assert_eq!(judge(&found, &ours, &["COMPLETE", "DECLINE"]), verdict, "{:?}", found.url);
+        assert_eq!(judge(&found, &world.account, &["COMPLETE", "DECLINE"]), verdict, "{:?}", found.url);
     }
     let other = found(Some(OURS), &["SOMETHING"]);
-    assert_eq!(judge(&other, &ours, &[]), Verdict::Ours, "where there is no choice none is missing");
+    assert_eq!(judge(&other, &world.account, &[]), Verdict::Ours, "where there is no choice none is missing");
 }
 
 #[test]
@@ -51,6 +59,9 @@ fn a_task_says_what_is_missed_and_how_to_register_again() {
     assert!(!by_hand.todo.contains("accounts register"), "{}", by_hand.todo);
     let changed = task(&account, &Verdict::Changed(Some("erp.example.com".into())), true).unwrap();
     assert!(changed.what.contains("erp.example.com"), "{}", changed.what);
+    let wrong = task(&account, &Verdict::WrongSecret, true).unwrap();
+    assert!(wrong.what.contains("path secret that is not valid"), "{}", wrong.what);
+    assert!(!wrong.what.contains("none of ours"), "{}", wrong.what);
     let missing = task(&account, &Verdict::Missing(vec!["DECLINE"]), true).unwrap();
     assert!(missing.what.contains("DECLINE"), "{}", missing.what);
     assert_eq!(task(&account, &Verdict::Ours, true), None);

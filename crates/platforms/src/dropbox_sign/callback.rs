@@ -276,13 +276,19 @@ impl News {
             kind,
             kind_at_platform: word(&self.kind),
             occurred_at: self.at,
-            signer: signature
-                .and_then(|s| s.signer_email_address.as_deref().or(s.signer_name.as_deref()))
-                .map(excerpt),
+            signer: self.signer(signature).map(excerpt),
             detail: detail.as_deref().map(excerpt),
             sender: request.requester_email_address.as_deref().map(excerpt),
             name: request.title.as_deref().map(excerpt),
         }
+    }
+
+    /// Whom the event is about, by the id in the platform's answers where there is one: an address may be what a
+    /// person is told to correct.
+    fn signer<'s>(&'s self, signature: Option<&'s Signature>) -> Option<&'s str> {
+        let related = self.metadata.related_signature_id.as_deref();
+        let id = related.or_else(|| signature?.signature_id.as_deref());
+        id.or_else(|| signature?.signer_email_address.as_deref().or(signature?.signer_name.as_deref()))
     }
 
     /// The signature the event is about. It is documented for views and signatures only; else it is the one whose

@@ -13,6 +13,10 @@ use super::api::{answer, call, refused, send};
 use super::wire::{OneAccount, OneApp, RegisterCallback};
 use crate::exchange::{Body, misconfigured, option, refused_by_stranger, safe_id};
 
+/// What is said of a [`CLIENT_ID`] that could not stand in a path.
+const NO_CLIENT_ID: &str = "the account's option `client_id` must be an API app's id as the platform shows it: letters \
+                            and digits";
+
 /// Whose callback it is.
 #[derive(Clone)]
 enum Place {
@@ -24,7 +28,10 @@ impl Place {
     fn of(operation: &'static str, access: &Access) -> Result<Self, Error> {
         match option(operation, access, &CLIENT_ID)? {
             "" => Ok(Self::Account),
-            id => Ok(Self::App(safe_id(operation, id)?.to_owned())),
+            id => match safe_id(operation, id) {
+                Ok(id) => Ok(Self::App(id.to_owned())),
+                Err(_) => Err(misconfigured(operation, NO_CLIENT_ID)),
+            },
         }
     }
 

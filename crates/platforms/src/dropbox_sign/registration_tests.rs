@@ -37,8 +37,11 @@ fn the_accounts_callback_is_read_and_with_a_client_id_the_apps() {
     assert_eq!((url.unwrap(), &*asked[0]), (None, "GET /v3/account"), "what was cleared is nothing");
     assert!(read(&of_app(CLIENT), ACCOUNT).0.is_err() && read(&access(&DropboxSign), APP).0.is_err());
     for hostile in ["../account", "a/b", "a?b"] {
-        assert_eq!(DropboxSign.registration(&of_app(hostile)).unwrap_err().remedy(), Remedy::AskPerson);
-        assert!(DropboxSign.register(&of_app(hostile), "https://h/x", None).is_err());
+        let registered = DropboxSign.register(&of_app(hostile), "https://h/x", None).unwrap_err();
+        for error in [DropboxSign.registration(&of_app(hostile)).unwrap_err(), registered] {
+            assert_eq!((error.kind(), error.remedy()), (ErrorKind::Misconfigured, Remedy::AskPerson));
+            assert!(error.to_string().contains("option `client_id`"), "{error}");
+        }
     }
 }
 

@@ -63,7 +63,7 @@ fn recorded_deliveries_are_genuine_and_understood() {
         (
             APP_DECLINED,
             NotificationKind::Declined,
-            Some("jill@example.com"),
+            Some("78caf2a1d01cd39cea2bc1cbb340dac3"),
             Some("Wrong rent please correct"),
         ),
     ];
@@ -357,7 +357,7 @@ fn the_signer_of_a_concern_is_named_as_in_all_other_news() {
         value["event"]["event_metadata"] = json!({ "related_signature_id": related });
         understood(interpret(&value).meaning).remove(0).signer
     };
-    let (jill, george) = (Some("jill@example.com".to_owned()), Some("george@example.com".to_owned()));
+    let (jill, george) = (Some("s1".to_owned()), Some("s2".to_owned()));
     assert_eq!(signer("signature_request_viewed", Some("s1"), &signers), jill);
     assert_eq!(signer("signature_request_email_bounce", Some("s1"), &signers), jill);
     assert_eq!(signer("signature_request_email_bounce", Some("s2"), &signers), george);
@@ -367,6 +367,24 @@ fn the_signer_of_a_concern_is_named_as_in_all_other_news() {
     assert_eq!(signer("signature_request_incomplete_qes", None, &george_alone), george);
     assert_eq!(signer("signature_request_email_bounce", None, &george_alone), george);
     assert_eq!(signer("signature_request_viewed", None, &george_alone), None);
+    let listed_no_more = signer("signature_request_email_bounce", Some("s3"), &signers);
+    assert_eq!(listed_no_more.as_deref(), Some("s3"));
+    let unnumbered = json!([{ "signer_email_address": "george@example.com", "signer_name": "George" }]);
+    let bounced = |signers| signer("signature_request_email_bounce", None, signers);
+    assert_eq!(bounced(&unnumbered).as_deref(), Some("george@example.com"));
+    assert_eq!(bounced(&json!([{ "signer_name": "George" }])).as_deref(), Some("George"));
+}
+
+#[test]
+fn a_corrected_address_leaves_the_signer_of_a_concern_who_they_are() {
+    let news = understood(DropboxSign.interpret(&recorded(APP_DECLINED)).meaning).remove(0);
+    let corrected = COMPLETE.replace("jill@example.com", "jill.right@example.com");
+    let call = DropboxSign.fetch_envelope(&access(&DropboxSign), &EnvelopeId::new(ID));
+    let Lookup::Found(envelope) = result(call, [answer(200, corrected)]).unwrap() else {
+        panic!("not found")
+    };
+    let signer = envelope.signers.iter().find(|signer| signer.id == news.signer).unwrap();
+    assert_eq!(signer.email.as_deref(), Some("jill.right@example.com"));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-use aftersign_core::callback::{Interpretation, Meaning, NotificationKind, RepeatMeans};
+use aftersign_core::callback::{Interpretation, Meaning, NotificationKind, RepeatMeans, Urgency};
 use aftersign_core::ids::EnvelopeId;
 use aftersign_core::limits::{CALLBACK_BODY_BYTES_MAX, EXCERPT_CHARS_MAX};
 use aftersign_core::platform::Platform;
@@ -262,6 +262,27 @@ fn keys_name_what_is_announced() {
     let news = understood(interpret(Some("workstep"), &timed).meaning);
     assert_eq!(news[0].signer.as_deref(), Some("a+b@x.org"));
     assert_eq!(news[0].occurred_at.unwrap().to_string(), "2026-07-02T10:00:00Z");
+}
+
+#[test]
+fn an_expiry_after_a_restart_and_a_second_delegation_look_like_retries_and_may_be_news() {
+    for (action, expected) in [
+        ("envelopeExpired", NotificationKind::Expired),
+        ("workstepDelegated", NotificationKind::Delegated),
+        ("workstepDelegatedSenderActionRequired", NotificationKind::DelegationPending),
+        ("sendSignNotification", NotificationKind::Sent),
+    ] {
+        for channel in ["status", "envelope", "workstep"] {
+            let query = format!("envelopeId={ID}&action={action}");
+            let (first, again) = (interpret(Some(channel), &query), interpret(Some(channel), &query));
+            assert_eq!(first.key, again.key, "nothing in it tells the two apart");
+            assert_eq!(again.repeat_means, RepeatMeans::PerhapsNews, "{action}");
+            let news = understood(again.meaning).remove(0);
+            assert_eq!((news.kind, news.occurred_at), (expected, None), "{action}");
+        }
+    }
+    let expired = interpret(Some("status"), &format!("envelopeId={ID}&action=envelopeExpired"));
+    assert_eq!(understood(expired.meaning)[0].kind.urgency(), Urgency::Now);
 }
 
 #[test]

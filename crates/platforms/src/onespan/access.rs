@@ -10,8 +10,8 @@ use serde::de::DeserializeOwned;
 
 use super::wire::ErrorAnswer;
 use crate::exchange::{
-    Body, excerpt, misconfigured, read_json, refused_by_status, refused_by_stranger, request, retry_after,
-    secret_header, unintelligible,
+    Body, excerpt, is_page, misconfigured, read_json, refused_by_status, refused_by_stranger, request,
+    retry_after, secret_header, unintelligible,
 };
 
 /// JSON as the API versions it (official OpenAPI).
@@ -104,14 +104,14 @@ impl Api {
         answer(self.operation, response)
     }
 
-    /// Whether a change was taken. Its body may be empty, JSON or a plain word; a page says nothing.
+    /// Whether a change was taken. Its body may be empty, JSON or a plain word; a stranger's page says nothing.
     pub(super) fn taken(&self, response: &Response<Bytes>) -> Result<(), Error> {
         if !response.status().is_success() {
             return Err(self.refused(response));
         }
-        match Body::of(response.body()) {
-            Body::Foreign => Err(refused_by_stranger(self.operation, response.status(), None)),
-            Body::Empty | Body::Json(_) => Ok(()),
+        match is_page(response.body()) {
+            true => Err(refused_by_stranger(self.operation, response.status(), None)),
+            false => Ok(()),
         }
     }
 

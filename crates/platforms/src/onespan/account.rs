@@ -7,12 +7,16 @@ use aftersign_core::{Error, ErrorKind, Remedy};
 use bytes::Bytes;
 use http::{Method, Response};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::Value;
 
 use super::access::{Api, JSON, json_body};
-use super::api::{PAGE_SIZE, ROWS_MAX};
+use super::api::ROWS_MAX;
 use super::callback::{EVENTS, EVENTS_NOT_EVERYWHERE};
 use super::wire::{RegisterCallback, RegisteredCallback, RetentionPolicy, SenderList, Session};
 use crate::exchange::{misconfigured, own_status};
+
+/// Senders per page: the most that is allowed.
+const PAGE_SIZE: u64 = 100;
 
 /// Asks for the session.
 pub(super) fn whoami(access: &Access) -> Result<Call<Identity>, Error> {
@@ -115,21 +119,51 @@ fn register_without(
     }))
 }
 
-/// Asks how long packages are kept. Two of the platform's states can be one of ours; the shorter time counts.
+/// Which of the policy's terms bound each final status of ours, by the platform's names. Two of its states can be one
+/// of ours. The lifetimes are newer: of all packages, and of those that are not completed.
+const TERMS: [(EnvelopeStatus, &[&str]); 3] = [
+    (EnvelopeStatus::Completed, &["completed", "archived", LIFETIME]),
+    (EnvelopeStatus::Declined, &["declined", "optedOut", LIFETIME, LIFETIME_UNTIL_COMPLETION]),
+    (EnvelopeStatus::Expired, &["expired", LIFETIME, LIFETIME_UNTIL_COMPLETION]),
+];
+const LIFETIME: &str = "lifetimeTotal";
+const LIFETIME_UNTIL_COMPLETION: &str = "lifetimeUntilCompletion";
+/// What else a policy may have: it bounds no final status.
+const OTHER_TERMS: [&str; 3] = ["draft", "sent", "includeSent"];
+
+/// Asks how long packages are kept; of several terms the shortest counts. A lifetime counts from the creation, so what
+/// is left of it after the end is less.
 pub(super) fn retention(access: &Access) -> Result<Call<Retention>, Error> {
     let api = Api::new("onespan read retention", access)?;
     let request = api.get("dataRetentionSettings/dataManagementPolicy")?;
     Ok(api.clone().then(request, move |response: Response<Bytes>| {
         let policy: RetentionPolicy = api.answer(&response)?;
-        let kept = policy.transaction_retention.unwrap_or_default();
-        // Zero is "kept", like nothing at all.
-        let shorter = |terms: [Option<u32>; 2]| terms.into_iter().flatten().filter(|days| *days > 0).min();
-        let days = [
-            (EnvelopeStatus::Completed, shorter([kept.completed, kept.archived])),
-            (EnvelopeStatus::Declined, shorter([kept.declined, kept.opted_out])),
-            (EnvelopeStatus::Expired, shorter([kept.expired, None])),
-        ];
-        let days = days.into_iter().filter_map(|(status, days)| Some((status, days?))).collect();
+        let Some(policy) = policy.transaction_retention else { return Ok(Next::Done(Retention::default())) };
+        let is_known = |name: &String| {
+            OTHER_TERMS.contains(&name.as_str())
+                || TERMS.iter().any(|(_, terms)| terms.contains(&name.as_str()))
+        };
+        if !policy.keys().any(is_known) {
+            return Err(api.unintelligible("the retention policy has none of the terms that we know"));
+        }
+        let mut days = Vec::new();
+        for (status, terms) in TERMS {
+            let terms = terms.iter().filter_map(|name| policy.get(*name)).map(|term| read_term(&api, term));
+            let terms = terms.collect::<Result<Vec<_>, _>>()?;
+            days.extend(terms.into_iter().flatten().min().map(|term| (status, term)));
+        }
         Ok(Next::Done(Retention { days }))
     }))
+}
+
+/// A term in days; `null` and what is not above zero are "kept".
+fn read_term(api: &Api, term: &Value) -> Result<Option<u32>, Error> {
+    let days = match term {
+        Value::Null => return Ok(None),
+        Value::String(text) => text.trim().parse().ok(),
+        other => other.as_i64(),
+    };
+    let days =
+        days.ok_or_else(|| api.unintelligible("a term of the retention policy is no number of days"))?;
+    Ok(u32::try_from(days.max(0)).ok().filter(|days| *days > 0))
 }

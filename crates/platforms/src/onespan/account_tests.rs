@@ -250,7 +250,12 @@ fn registering_overwrites_leaves_out_what_is_refused_and_reads_back() {
     assert_eq!((read.unwrap_err().remedy(), asked.len()), (Remedy::AskPerson, 3));
     let (read, asked, _) = register(None, &[(400, "<html>")]);
     assert_eq!((read.unwrap_err().remedy(), asked.len()), (Remedy::Retry(None), 1), "a stranger's page");
-    assert!(register(None, &[(200, "<html>")]).0.is_err());
+    for taken in ["OK", "\"OK\"", "[]", "{}", ""] {
+        assert!(register(None, &[(200, taken), (200, REGISTERED)]).0.is_ok(), "{taken}");
+    }
+    for page in ["<html>", "\u{FEFF} <!DOCTYPE html>"] {
+        assert!(register(None, &[(200, page)]).0.is_err(), "{page}");
+    }
     for bad in ["", "two words", "ü"] {
         assert!(OneSpan.register(&access(&OneSpan), "https://h/x", Some(&Secret::new(bad))).is_err());
     }
@@ -262,15 +267,41 @@ fn retention_is_read_by_our_statuses_and_the_shorter_term_counts() {
     let call = OneSpan.retention(&access(&OneSpan)).unwrap();
     assert_eq!(line(&call.request), "GET /api/dataRetentionSettings/dataManagementPolicy");
     let policy = r#"{"transactionRetention":{"draft":1,"sent":2,"completed":90,"archived":30,"declined":0,
-        "optedOut":7,"expired":null,"lifetimeTotal":120}}"#;
+        "optedOut":7,"expired":null}}"#;
     let days = vec![(EnvelopeStatus::Completed, 30), (EnvelopeStatus::Declined, 7)];
     assert_eq!(read(policy).unwrap(), Retention { days });
-    for kept in [r#"{"transactionRetention":null}"#, r#"{"transactionRetention":{"completed":-1}}"#] {
+    for kept in [
+        r#"{"transactionRetention":null}"#,
+        r#"{"transactionRetention":{"completed":-1}}"#,
+        r#"{"transactionRetention":{"draft":9,"includeSent":true}}"#,
+        r#"{"transactionRetention":{"lifetimeTotal":null,"lifetimeUntilCompletion":0}}"#,
+    ] {
         assert_eq!(read(kept).unwrap(), Retention::default(), "{kept}");
     }
-    for strange in ["{}", "[]", r#"{"transactionRetention":5}"#] {
+    for strange in [
+        "{}",
+        "[]",
+        r#"{"transactionRetention":5}"#,
+        r#"{"transactionRetention":{}}"#,
+        r#"{"transactionRetention":{"lifetimeFrobbed":90}}"#,
+        r#"{"transactionRetention":{"completed":{"days":90}}}"#,
+        r#"{"transactionRetention":{"completed":"soon"}}"#,
+    ] {
         assert_eq!(read(strange).unwrap_err().kind(), ErrorKind::Unintelligible, "{strange}");
     }
+}
+
+#[test]
+fn a_lifetime_bounds_every_final_status() {
+    use EnvelopeStatus::{Completed, Declined, Expired};
+    let read = |terms: &str| {
+        let body = format!(r#"{{"transactionRetention":{{{terms}}}}}"#);
+        result(OneSpan.retention(&access(&OneSpan)), [answer(200, body)]).unwrap().days
+    };
+    assert_eq!(read(r#""lifetimeTotal":120"#), [(Completed, 120), (Declined, 120), (Expired, 120)]);
+    assert_eq!(read(r#""lifetimeUntilCompletion":60"#), [(Declined, 60), (Expired, 60)]);
+    let all = read(r#""completed":"90","expired":200,"lifetimeTotal":120,"lifetimeUntilCompletion":150"#);
+    assert_eq!(all, [(Completed, 90), (Declined, 120), (Expired, 120)]);
 }
 
 #[test]

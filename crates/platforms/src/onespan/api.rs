@@ -5,6 +5,7 @@
 //! package's and is never archived nor removed.
 
 use aftersign_core::artifact::{ArtifactKind, ArtifactRef, Content};
+use aftersign_core::digest::Digest;
 use aftersign_core::envelope::{Envelope, EnvelopeStatus, Lookup, Signer};
 use aftersign_core::ids::EnvelopeId;
 use aftersign_core::limits::ARTIFACTS_MAX;
@@ -15,10 +16,11 @@ use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use jiff::SignedDuration;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::json;
 
 use super::access::{Api, JSON, json_body, refused};
 use super::callback::{CONSENT, is_package_id};
-use super::wire::{Approval, Package, PackageList, Person, Role, SigningStatus, Trash};
+use super::wire::{Approval, AttachedFile, Package, PackageList, Person, Role, SigningStatus, Trash};
 use crate::exchange::{excerpt, is_disturbed, option, own_status, safe_id};
 
 /// What stands in a path segment as it is (RFC 3986, unreserved); `=` at the end of ids does not.
@@ -40,8 +42,11 @@ const AUDIT: &str = "audit";
 const FIELDS: &str = "field-summary";
 const RECORD: &str = "package";
 
-/// Rows per page: the most that is allowed.
-pub(super) const PAGE_SIZE: u64 = 100;
+/// Packages per page. 100 are allowed; but each is told in full, with all fields of all documents, and a page that
+/// outgrows what is taken as one answer (16 MiB) would do so at every sweep.
+const PAGE_SIZE: u64 = 25;
+/// Characters of the digest that is a revision: enough to tell the few states of one package apart.
+const REVISION_CHARS: usize = 16;
 /// Highest row asked for: beyond this the list's own count is taken for broken.
 pub(super) const ROWS_MAX: u64 = 100_000;
 /// Widening of a window's end, because our clock and theirs differ.
@@ -159,7 +164,8 @@ pub(super) fn fetch_envelope(access: &Access, id: &EnvelopeId) -> Result<Call<Lo
             return is_it_gone(&api, &path);
         }
         let found = read_package(&api, &asked, &response)?;
-        Ok(Next::Done(Lookup::Found(Box::new(envelope(asked, found)))))
+        let revision = status(&found).is_final().then(|| revision(&found));
+        Ok(Next::Done(Lookup::Found(Box::new(Envelope { revision, ..envelope(asked, found) }))))
     }))
 }
 
@@ -212,6 +218,31 @@ fn envelope(id: EnvelopeId, found: Package) -> Envelope {
         expires_at: found.due,
         ..Envelope::new(id, status, word)
     }
+}
+
+/// What of the package is kept by us: its documents, and the files that signers attached, which may come after its
+/// end. Not `updated`, which our own removal moves.
+fn revision(found: &Package) -> String {
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let documents = found.documents.iter();
+    let mut parts: Vec<[String; 3]> =
+        documents.map(|document| [text(&document.id), String::new(), String::new()]).collect();
+    for requirement in found.roles.iter().flat_map(|role| &role.attachment_requirements) {
+        let id = text(&requirement.id);
+        let file = |file: &AttachedFile| [id.clone(), text(&file.id), text(&requirement.status)];
+        parts.extend(requirement.files.iter().map(file));
+    }
+    parts.sort();
+    let mut revision = Digest::of(json!(parts).to_string().as_bytes()).to_string();
+    revision.truncate(REVISION_CHARS);
+    revision
+}
+
+/// Nobody says whether the rows of a list have all parts of a package. One that tells of attached files has; any other
+/// says nothing, or the same package would seem to change with every question.
+fn has_all_parts(row: &Package) -> bool {
+    let mut requirements = row.roles.iter().flat_map(|role| &role.attachment_requirements);
+    !row.documents.is_empty() && requirements.any(|requirement| !requirement.files.is_empty())
 }
 
 /// The sender has a role too; who has nothing to sign is a signer only if the role says so.
@@ -472,7 +503,9 @@ fn list(api: &Api, window: &Window, cursor: Cursor) -> Result<Call<Page<Envelope
                 .map_err(|_| api.unintelligible("a row of the list is no package"))?;
             let id = row.id.clone().ok_or_else(|| api.unintelligible("a row of the list has no id"))?;
             if is_wanted(&row, &window) {
-                items.push(envelope(EnvelopeId::new(id), row));
+                let is_told = status(&row).is_final() && has_all_parts(&row);
+                let revision = is_told.then(|| revision(&row));
+                items.push(Envelope { revision, ..envelope(EnvelopeId::new(id), row) });
             }
         }
         Ok(Next::Done(Page { items, next: next.map(Cursor::write) }))
@@ -531,6 +564,7 @@ pub(super) fn dispose(access: &Access, proof: &TransferProof) -> Result<Call<Dis
     let path = package_path(&api, proof.envelope_id())?;
     let request = api.get(&path)?;
     let (asked, proven) = (proof.envelope_id().clone(), proof.status());
+    let archived = proof.envelope().revision.clone();
     Ok(api.clone().then(request, move |response| {
         if own_status(&response) == Some(404) {
             return Ok(Next::Done(Disposal::AlreadyGone));
@@ -538,6 +572,10 @@ pub(super) fn dispose(access: &Access, proof: &TransferProof) -> Result<Call<Dis
         let found = read_package(&api, &asked, &response)?;
         if let Some(reason) = reason_to_keep(&found, proven, mode) {
             return Ok(Next::Done(Disposal::Kept(reason)));
+        }
+        if archived.is_some_and(|archived| archived != revision(&found)) {
+            let message = "the package has other files than when it was archived";
+            return Err(api.error(ErrorKind::NotReady, Remedy::Retry(None), message));
         }
         match mode {
             DisposeMode::Trash if found.trashed == Some(true) => Ok(Next::Done(Disposal::AlreadyGone)),
@@ -559,14 +597,14 @@ fn reason_to_keep(found: &Package, proven: EnvelopeStatus, mode: DisposeMode) ->
         .then(|| format!("only completed packages are deleted for good; this one is {word}"))
 }
 
-/// The OpenAPI says `PUT`, the SDKs send `POST`: what the first is not allowed, the second is.
+/// The OpenAPI says `PUT`, the SDKs send `POST`: where there is no such call as the first, there is the second.
 fn trash(api: &Api, path: String, method: Method) -> Result<Next<Disposal>, Error> {
     let body = json_body(api.operation, &Trash { trashed: true })?;
     let first = method == Method::PUT;
     let request = api.send(method, &path, JSON, body)?;
     let api = api.clone();
     Ok(Next::Then(api.clone().then(request, move |response| match own_status(&response) {
-        Some(405) if first => trash(&api, path, Method::POST),
+        Some(404 | 405) if first => trash(&api, path, Method::POST),
         _ => removed(&api, path, &response, DisposeMode::Trash),
     })))
 }
@@ -579,32 +617,37 @@ fn delete(api: &Api, path: String) -> Result<Next<Disposal>, Error> {
     ))
 }
 
-/// Reads the answer to a removal, and then the package, which must be gone or in the trash.
+/// Reads the answer to a removal, and then the package, which must be gone or in the trash. A 404 to the removal says
+/// nothing of that: there may be no such call.
 fn removed(
     api: &Api,
     path: String,
     response: &Response<Bytes>,
     mode: DisposeMode,
 ) -> Result<Next<Disposal>, Error> {
-    match own_status(response) {
-        Some(404) => return Ok(Next::Done(Disposal::AlreadyGone)),
+    let refusal = match own_status(response) {
+        Some(404 | 405) => Some(api.refused(response)),
         Some(403) => {
             let reason = "this access may not remove the package".to_owned();
             return Ok(Next::Done(Disposal::Kept(reason)));
         }
-        _ => api.taken(response)?,
-    }
+        _ => {
+            api.taken(response)?;
+            None
+        }
+    };
     let request = api.get(&path)?;
     let api = api.clone();
     Ok(Next::Then(api.clone().then(request, move |response| {
         if own_status(&response) == Some(StatusCode::NOT_FOUND.as_u16()) {
-            return Ok(Next::Done(Disposal::Removed));
+            let gone = if refusal.is_some() { Disposal::AlreadyGone } else { Disposal::Removed };
+            return Ok(Next::Done(gone));
         }
         let found: Package = api.answer(&response)?;
         if mode == DisposeMode::Trash && found.trashed == Some(true) {
             return Ok(Next::Done(Disposal::Removed));
         }
         let message = "the platform took the removal and still shows the package";
-        Err(api.error(ErrorKind::NotReady, Remedy::Retry(None), message))
+        Err(refusal.unwrap_or_else(|| api.error(ErrorKind::NotReady, Remedy::Retry(None), message)))
     })))
 }

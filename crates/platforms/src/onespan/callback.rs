@@ -2,8 +2,8 @@
 //!
 //! They bear the registered key in the open and nothing that vouches for the body, and they hold ids only:
 //! no status, no address, no title. So a callback says "look", and every state is read from the API.
-//! OneSpan sends each one once. What it could not deliver it mails to the sender, and [`failed_callbacks`]
-//! reads that mail's payload back into the same door.
+//! OneSpan sends each one once. What it could not deliver it mails to the sender, and [`undelivered`] reads
+//! that mail's payload back into the same door.
 
 use aftersign_core::Timestamp;
 use aftersign_core::callback::{
@@ -244,8 +244,10 @@ fn notification_kind(name: &str, message: Option<&str>) -> (NotificationKind, Tr
         "PACKAGE_ARCHIVE" => (Kind::Finished, Trigger::Sender),
         "PACKAGE_DECLINE" | "PACKAGE_OPT_OUT" => (Kind::Declined, Trigger::Signer),
         "PACKAGE_EXPIRE" => (Kind::Expired, Trigger::Sender),
-        // What lies in the trash can still be fetched, but perhaps not for long: look at once.
-        "PACKAGE_TRASH" | "PACKAGE_DELETE" => (Kind::Deleted, Trigger::Sender),
+        // Its files can still be fetched, but perhaps not for long: look at once. It is no end, because what lies in
+        // the trash is often restored.
+        "PACKAGE_TRASH" => (Kind::ArtifactsReady, Trigger::Sender),
+        "PACKAGE_DELETE" => (Kind::Deleted, Trigger::Sender),
         "DOCUMENT_SIGNED" | "DOCUMENT_VIEWED" => (Kind::Opened, Trigger::Document),
         "SIGNER_COMPLETE" => (Kind::SignerFinished, Trigger::Signer),
         // The signer is the last one, and it is the sender who must act.
@@ -258,7 +260,8 @@ fn notification_kind(name: &str, message: Option<&str>) -> (NotificationKind, Tr
         }
         "EMAIL_BOUNCE" => (Kind::EmailBounced, Trigger::Bounce),
         "ROLE_REASSIGN" => (Kind::Delegated, Trigger::Role),
-        "PACKAGE_ATTACHMENT" => (Kind::Informed, Trigger::Signer),
+        // It may come after the package was archived.
+        "PACKAGE_ATTACHMENT" => (Kind::ArtifactsReady, Trigger::Signer),
         "COBROWSE_REQUEST" => (Kind::Informed, Trigger::Cobrowse),
         _ => (Kind::Unknown, Trigger::Sender),
     }

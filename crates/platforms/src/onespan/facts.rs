@@ -60,7 +60,7 @@ pub(crate) const FACTS: &[Fact] = &[
     },
     Fact {
         what: "sweep",
-        how: "`GET packages` by state and span; official sources disagree on the parameters",
+        how: "`GET packages` by state and span, 25 a page; official sources disagree on the parameters",
         confidence: Confidence::Stated,
     },
     Fact {
@@ -69,8 +69,18 @@ pub(crate) const FACTS: &[Fact] = &[
         confidence: Confidence::Stated,
     },
     Fact {
+        what: "trash",
+        how: "no end: a package in it keeps its state, is looked at once and archived if completed",
+        confidence: Confidence::Stated,
+    },
+    Fact {
+        what: "attachments after the end",
+        how: "seen by the ids of the package's files, before a removal at the latest",
+        confidence: Confidence::NotVerified,
+    },
+    Fact {
         what: "retention",
-        how: "`GET dataRetentionSettings/dataManagementPolicy`; `lifetimeTotal` is not read",
+        how: "`GET dataRetentionSettings/dataManagementPolicy`; the newer lifetimes are upper bounds",
         confidence: Confidence::Stated,
     },
     Fact {

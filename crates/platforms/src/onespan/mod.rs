@@ -16,6 +16,8 @@ mod wire;
 #[cfg(test)]
 mod account_tests;
 #[cfg(test)]
+mod disposal_tests;
+#[cfg(test)]
 mod tests;
 
 use aftersign_core::Error;

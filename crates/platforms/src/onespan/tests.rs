@@ -1,9 +1,11 @@
 use aftersign_core::artifact::ArtifactKind;
-use aftersign_core::callback::{Inbound, Interpretation, Meaning, NotificationKind, Refusal, RepeatMeans};
+use aftersign_core::callback::{
+    Inbound, Interpretation, Meaning, NotificationKind, Refusal, RepeatMeans, Urgency,
+};
 use aftersign_core::envelope::{Envelope, EnvelopeStatus, Lookup};
 use aftersign_core::error::ErrorKind;
 use aftersign_core::ids::EnvelopeId;
-use aftersign_core::platform::{Access, Disposal, Platform, Window};
+use aftersign_core::platform::{Access, Platform, Window};
 use aftersign_core::{Error, Remedy};
 use http::{HeaderValue, Method};
 use serde_json::{Value, json};
@@ -14,13 +16,14 @@ use crate::testing::{
 };
 
 const KEY: &str = "test-callback-key";
-const ID: &str = "5n4obeO8jYoPp126Cm-Y3fxdfbo=";
-const PATH: &str = "/api/packages/5n4obeO8jYoPp126Cm-Y3fxdfbo%3D";
+pub(super) const ID: &str = "5n4obeO8jYoPp126Cm-Y3fxdfbo=";
+pub(super) const PATH: &str = "/api/packages/5n4obeO8jYoPp126Cm-Y3fxdfbo%3D";
 const CAPTURED: &[u8] = include_bytes!("fixtures/delivery_complete.http");
 const SEEDS: &[u8] = include_bytes!("fixtures/seed_payloads.txt");
-const COMPLETED: &str = include_str!("fixtures/package_completed.json");
-const NO_RIGHT: &str = include_str!("fixtures/error_403.json");
-const NOT_FOUND: &str = r#"{"code":404,"messageKey":"error.notFound.packageNotFound","message":"gone"}"#;
+pub(super) const COMPLETED: &str = include_str!("fixtures/package_completed.json");
+pub(super) const NO_RIGHT: &str = include_str!("fixtures/error_403.json");
+pub(super) const NOT_FOUND: &str =
+    r#"{"code":404,"messageKey":"error.notFound.packageNotFound","message":"gone"}"#;
 
 fn interpret(body: &Value) -> Interpretation {
     OneSpan.interpret(&inbound(Method::POST, None, "", body.to_string()))
@@ -35,7 +38,7 @@ fn authorized(values: &[&str]) -> Inbound {
     inbound
 }
 
-fn with(changes: Value) -> &'static str {
+pub(super) fn with(changes: Value) -> &'static str {
     let mut package: Value = serde_json::from_str(COMPLETED).unwrap();
     package.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
     package.to_string().leak()
@@ -119,14 +122,14 @@ fn all_22_names_are_known_and_both_spellings_of_ready_are_one() {
         ("PACKAGE_DECLINE", Kind::Declined),
         ("PACKAGE_EXPIRE", Kind::Expired),
         ("PACKAGE_ARCHIVE", Kind::Finished),
-        ("PACKAGE_TRASH", Kind::Deleted),
+        ("PACKAGE_TRASH", Kind::ArtifactsReady),
         ("PACKAGE_RESTORE", Kind::Informed),
         ("PACKAGE_DELETE", Kind::Deleted),
         ("DOCUMENT_VIEWED", Kind::Opened),
         ("SIGNER_LOCKED", Kind::SignerLocked),
         ("KBA_FAILURE", Kind::AuthenticationFailed),
         ("ROLE_REASSIGN", Kind::Delegated),
-        ("PACKAGE_ATTACHMENT", Kind::Informed),
+        ("PACKAGE_ATTACHMENT", Kind::ArtifactsReady),
         ("COBROWSE_REQUEST", Kind::Informed),
         ("package_complete", Kind::Finished),
         ("PACKAGE_FROBBED", Kind::Unknown),
@@ -235,7 +238,7 @@ fn fetch(answers: &[(u16, &'static str)]) -> (Result<Lookup, Error>, Vec<String>
     play(call, answers.iter().map(|(status, body)| answer(*status, *body)))
 }
 
-fn found(body: &'static str) -> Envelope {
+pub(super) fn found(body: &'static str) -> Envelope {
     match fetch(&[(200, body)]).0.unwrap() {
         Lookup::Found(envelope) => *envelope,
         other => panic!("{other:?}"),
@@ -280,6 +283,84 @@ fn a_package_is_read_with_its_sender_signers_and_metadata() {
         (EnvelopeStatus::Completed, "COMPLETED, TRASHED")
     );
     assert_eq!(found(with(json!({ "data": null }))).metadata, None);
+}
+
+#[test]
+fn what_lies_in_the_trash_is_looked_at_at_once_and_has_not_ended() {
+    let news = understood(interpret(&json!({ "name": "PACKAGE_TRASH", "packageId": ID })).meaning).remove(0);
+    assert_eq!(
+        (news.kind.urgency(), news.kind.is_final(), news.kind.suggests()),
+        (Urgency::Now, false, None)
+    );
+    let trashed = |status: &str| found(with(json!({ "status": status, "trashed": true })));
+    let sent = trashed("SENT");
+    assert_eq!(
+        (sent.status, sent.status_at_platform.as_str()),
+        (EnvelopeStatus::InProgress, "SENT, TRASHED")
+    );
+    assert_eq!(trashed("DRAFT").status, EnvelopeStatus::Draft);
+    assert!(
+        list(&[(200, with(json!({ "status": "SENT", "trashed": true })))]).is_err(),
+        "nothing is fetched early"
+    );
+    let files = list(&[(200, with(json!({ "trashed": true }))), (404, "")]).unwrap();
+    assert_eq!(files, list(&[(200, COMPLETED), (404, "")]).unwrap(), "the trash is archived like any other");
+}
+
+/// The package with other files for its first requirement.
+pub(super) fn attached(files: Value, status: &str) -> &'static str {
+    let mut package: Value = serde_json::from_str(COMPLETED).unwrap();
+    let requirement = &mut package["roles"][1]["attachmentRequirements"][0];
+    requirement["files"] = files;
+    requirement["status"] = status.into();
+    package.to_string().leak()
+}
+
+#[test]
+fn what_is_attached_later_is_another_revision_and_a_removal_is_none() {
+    let revision = |body| found(body).revision;
+    let files = json!([{ "id": 3, "name": "licence.jpg" }, { "id": 4 }]);
+    let first = revision(COMPLETED);
+    assert!(first.as_ref().is_some_and(|revision| revision.len() == 16), "{first:?}");
+    for same in [
+        attached(files.clone(), "COMPLETE"),
+        attached(json!([{ "id": "4" }, { "id": 3 }]), "COMPLETE"),
+        with(json!({ "updated": "2026-12-01T00:00:00Z", "trashed": true, "status": "ARCHIVED" })),
+    ] {
+        assert_eq!(revision(same), first, "{same}");
+    }
+    let more = json!([{ "id": 3 }, { "id": 4 }, { "id": 5 }]);
+    let document = json!([{ "id": "default-consent" }, { "id": "7caf" }]);
+    for other in [
+        attached(more, "COMPLETE"),
+        attached(json!([{ "id": 3 }, { "id": 9 }]), "COMPLETE"),
+        attached(files, "REJECTED"),
+        with(json!({ "documents": document })),
+    ] {
+        assert_ne!(revision(other), first, "{other}");
+    }
+    assert_eq!(revision(with(json!({ "status": "SENT" }))), None, "before the end nothing is archived");
+}
+
+#[test]
+fn a_row_has_the_revision_of_the_package_or_none() {
+    let row = |package: &str| {
+        let body = format!(r#"{{"count":1,"results":[{package}]}}"#);
+        let page = result(OneSpan.changed_since(&access(&OneSpan), &window(None)), [answer(200, body)]);
+        page.unwrap().items.remove(0).revision
+    };
+    for whole in [COMPLETED, attached(json!([{ "id": 7 }]), "COMPLETE")] {
+        assert_eq!(row(whole), found(whole).revision);
+        assert!(row(whole).is_some());
+    }
+    for part in [
+        attached(json!(null), "COMPLETE"),
+        with(json!({ "documents": null })),
+        with(json!({ "roles": [] })),
+        with(json!({ "status": "SENT" })),
+    ] {
+        assert_eq!(row(part), None, "{part}");
+    }
 }
 
 #[test]
@@ -420,62 +501,10 @@ fn errors_have_the_remedy_of_the_facts_and_show_no_technical_text() {
 }
 
 /// An access with one option set.
-fn told(name: &str, value: &str) -> Access {
+pub(super) fn told(name: &str, value: &str) -> Access {
     let mut access = access(&OneSpan);
     access.options.insert(name.to_owned(), value.to_owned());
     access
-}
-
-fn dispose(
-    mode: &str,
-    status: EnvelopeStatus,
-    answers: &[(u16, &'static str)],
-) -> (Result<Disposal, Error>, Vec<String>) {
-    let call = OneSpan.dispose(&told("dispose_mode", mode), &proof(envelope(ID, status))).unwrap();
-    play(call, answers.iter().map(|(status, body)| answer(*status, *body)))
-}
-
-#[test]
-fn the_trash_is_the_default_and_is_read_back() {
-    let trashed = with(json!({ "trashed": true }));
-    let proof = proof(envelope(ID, EnvelopeStatus::Completed));
-    let call = OneSpan.dispose(&access(&OneSpan), &proof).unwrap();
-    let (disposal, asked) = play(call, [answer(200, COMPLETED), answer(200, ""), answer(200, trashed)]);
-    assert_eq!(disposal.unwrap(), Disposal::Removed);
-    assert_eq!(asked, [format!("GET {PATH}"), format!("PUT {PATH}"), format!("GET {PATH}")]);
-    let trash = |answers: &[(u16, &'static str)]| dispose("trash", EnvelopeStatus::Completed, answers);
-    let (disposal, asked) = trash(&[(200, COMPLETED), (405, ""), (200, "{}"), (200, trashed)]);
-    assert_eq!((disposal.unwrap(), asked[2].as_str()), (Disposal::Removed, &*format!("POST {PATH}")));
-    assert_eq!(trash(&[(200, trashed)]).0.unwrap(), Disposal::AlreadyGone);
-    assert_eq!(trash(&[(404, NOT_FOUND)]).0.unwrap(), Disposal::AlreadyGone);
-    assert_eq!(trash(&[(200, COMPLETED), (404, "")]).0.unwrap(), Disposal::AlreadyGone);
-    let kept = trash(&[(200, COMPLETED), (403, NO_RIGHT)]).0.unwrap();
-    assert!(matches!(kept, Disposal::Kept(_)));
-    let still = trash(&[(200, COMPLETED), (200, ""), (200, COMPLETED)]).0.unwrap_err();
-    assert_eq!(still.remedy(), Remedy::Retry(None));
-    assert!(trash(&[(200, COMPLETED), (200, "<html>")]).0.is_err());
-    assert_eq!(trash(&[(200, with(json!({ "type": "TEMPLATE" })))]).0.unwrap_err().remedy(), Remedy::Abandon);
-    for changed in [json!({ "type": null }), json!({ "status": "SENT" }), json!({ "status": "DECLINED" })] {
-        let (disposal, asked) = trash(&[(200, with(changed))]);
-        assert!(matches!(disposal.unwrap(), Disposal::Kept(_)) && asked.len() == 1, "nothing is changed");
-    }
-}
-
-#[test]
-fn for_good_go_completed_packages_alone_and_404_is_the_proof() {
-    let delete = |answers: &[(u16, &'static str)]| dispose("delete", EnvelopeStatus::Completed, answers);
-    for success in [200, 204] {
-        let (disposal, asked) = delete(&[(200, COMPLETED), (success, ""), (404, NOT_FOUND)]);
-        assert_eq!((disposal.unwrap(), asked[1].as_str()), (Disposal::Removed, &*format!("DELETE {PATH}")));
-    }
-    let trashed = with(json!({ "trashed": true }));
-    let (disposal, _) = delete(&[(200, trashed), (200, ""), (200, trashed)]);
-    assert_eq!(disposal.unwrap_err().remedy(), Remedy::Retry(None), "the trash is not gone");
-    assert!(delete(&[(200, COMPLETED), (200, ""), (404, "<html>")]).0.is_err());
-    assert_eq!(delete(&[(200, COMPLETED), (401, "")]).0.unwrap_err().remedy(), Remedy::RenewAccess);
-    let declined = with(json!({ "status": "DECLINED" }));
-    let (disposal, asked) = dispose("delete", EnvelopeStatus::Declined, &[(200, declined)]);
-    assert!(matches!(disposal.unwrap(), Disposal::Kept(_)) && asked.len() == 1);
 }
 
 fn window(cursor: Option<&str>) -> Window {
@@ -502,7 +531,7 @@ fn a_sweep_asks_status_by_status_and_filters_again() {
     }
     let line = |query: &str| {
         format!(
-            "GET /api/packages?query={query}&type=PACKAGE&from=1&to=100&startDate=2026-11-19T10:00:00Z\
+            "GET /api/packages?query={query}&type=PACKAGE&from=1&to=25&startDate=2026-11-19T10:00:00Z\
              &endDate=2026-11-20T10:05:00Z&sort=updated&dir=desc"
         )
     };
@@ -519,13 +548,16 @@ fn pages_go_on_by_what_came_and_the_other_dialect_is_tried() {
     let rows = |rows: usize, count: u64| -> &'static str {
         json!({ "count": count, "results": vec![json!({ "id": ID }); rows] }).to_string().leak()
     };
-    assert_eq!(next(None, rows(100, 250)).unwrap().as_deref(), Some("s.0.101.250"));
-    let shorter = next(Some("s.0.101.250"), rows(50, 250)).unwrap();
-    assert_eq!(shorter.as_deref(), Some("s.0.151.250"), "a shorter page");
-    assert_eq!(next(Some("s.0.201.250"), rows(50, 250)).unwrap().as_deref(), Some("s.1.1.0"));
-    assert_eq!(next(Some("s.0.101.250"), rows(0, 250)).unwrap().as_deref(), Some("s.1.1.0"));
+    assert_eq!(next(None, rows(25, 60)).unwrap().as_deref(), Some("s.0.26.60"));
+    let shorter = next(Some("s.0.26.60"), rows(10, 60)).unwrap();
+    assert_eq!(shorter.as_deref(), Some("s.0.36.60"), "a shorter page");
+    assert_eq!(next(Some("s.0.36.60"), rows(25, 60)).unwrap().as_deref(), Some("s.1.1.0"));
+    assert_eq!(next(Some("s.0.26.60"), rows(0, 60)).unwrap().as_deref(), Some("s.1.1.0"));
     assert_eq!(next(Some("s.7.1.0"), rows(1, 1)).unwrap(), None);
-    assert!(next(Some("s.0.99999.9"), rows(100, 999_999)).is_err(), "a list without end");
+    assert!(next(Some("s.0.99999.9"), rows(25, 999_999)).is_err(), "a list without end");
+    let uncounted = |rows: usize| json!({ "results": vec![json!({ "id": ID }); rows] }).to_string().leak();
+    assert_eq!(next(None, uncounted(25)).unwrap().as_deref(), Some("s.0.26.0"), "a full page may not be all");
+    assert_eq!(next(None, uncounted(24)).unwrap().as_deref(), Some("s.1.1.0"));
     assert!(next(None, r#"{"count":1,"results":[{}]}"#).is_err());
     let refused = r#"{"code":400,"messageKey":"error.badRequest","message":"startDate"}"#;
     let call = OneSpan.changed_since(&access(&OneSpan), &window(None)).unwrap();
@@ -533,7 +565,7 @@ fn pages_go_on_by_what_came_and_the_other_dialect_is_tried() {
     assert_eq!(page.unwrap().next.as_deref(), Some("o.1.1.0"));
     assert_eq!(
         asked[1],
-        "GET /api/packages?type=PACKAGE&from=1&to=100&lastUpdatedStartDate=2026-11-19T10:00:00Z\
+        "GET /api/packages?type=PACKAGE&from=1&to=25&lastUpdatedStartDate=2026-11-19T10:00:00Z\
          &lastUpdatedEndDate=2026-11-20T10:05:00Z&sort=updated&dir=desc"
     );
     let call = OneSpan.changed_since(&told("list_dialect", "spec1151"), &window(None)).unwrap();
@@ -555,15 +587,15 @@ fn no_row_is_skipped_while_rows_vanish() {
     while let Some(at) = cursor.filter(|at| at.starts_with("s.2.")) {
         let call = OneSpan.changed_since(&access(&OneSpan), &window(Some(&at))).unwrap();
         let from: usize = at.split('.').nth(2).unwrap().parse().unwrap();
-        let rows = left.iter().skip(from - 1).take(100).map(|id| json!({ "id": id })).collect::<Vec<_>>();
+        let rows = left.iter().skip(from - 1).take(25).map(|id| json!({ "id": id })).collect::<Vec<_>>();
         let body = json!({ "count": left.len(), "results": rows });
         let page = play(call, [answer(200, body.to_string())]).0.unwrap();
         seen.extend(page.items.into_iter().map(|item| item.id.as_str().to_owned()));
         // What was read goes away while the sweep reads on: archived and removed, or in another state.
-        left.drain(..left.len().min(30));
+        left.drain(..left.len().min(10));
         cursor = page.next;
         pages += 1;
-        assert!(pages < 20, "the sweep has no end");
+        assert!(pages < 40, "the sweep has no end");
     }
     let all: Vec<String> = (0..250).map(|n| format!("{n:027}=")).collect();
     let gone_unread: Vec<_> = all.iter().filter(|id| !seen.contains(*id) && left.contains(*id)).collect();

@@ -4,6 +4,7 @@
 //! adds fields without notice. "Nothing" has four spellings: absent, `null`, `""` and the text `"null"`.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use aftersign_core::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -160,6 +161,9 @@ pub(super) struct AttachmentRequirement {
     pub(super) id: Option<String>,
     #[serde(deserialize_with = "lenient::text")]
     pub(super) name: Option<String>,
+    /// `INCOMPLETE`, `REJECTED` or `COMPLETE`.
+    #[serde(deserialize_with = "lenient::text")]
+    pub(super) status: Option<String>,
     #[serde(deserialize_with = "lenient::list")]
     pub(super) files: Vec<AttachedFile>,
 }
@@ -253,25 +257,10 @@ pub(super) struct Sender {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct RetentionPolicy {
-    /// Must be there, if only as `null`: an answer without it is not this policy.
+    /// Must be there, if only as `null`: an answer without it is not this policy. Its members are days, and differ by
+    /// version.
     #[serde(deserialize_with = "Option::deserialize")]
-    pub(super) transaction_retention: Option<RetentionDays>,
-}
-
-/// Days that a package stays after it reached a state; drafts and what is under way are not of interest.
-#[derive(Deserialize, Default)]
-#[serde(default, rename_all = "camelCase")]
-pub(super) struct RetentionDays {
-    #[serde(deserialize_with = "lenient::value")]
-    pub(super) completed: Option<u32>,
-    #[serde(deserialize_with = "lenient::value")]
-    pub(super) archived: Option<u32>,
-    #[serde(deserialize_with = "lenient::value")]
-    pub(super) declined: Option<u32>,
-    #[serde(deserialize_with = "lenient::value")]
-    pub(super) opted_out: Option<u32>,
-    #[serde(deserialize_with = "lenient::value")]
-    pub(super) expired: Option<u32>,
+    pub(super) transaction_retention: Option<BTreeMap<String, Value>>,
 }
 
 /// `PUT packages/{id}`: into the trash.

@@ -28,10 +28,13 @@ use crate::exchange::{
 use crate::listing::ArtifactList;
 
 /// What stays as it is in a percent-encoded text (RFC 3986, unreserved).
-const RESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+pub(super) const RESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Rows per page (the documented default; the server may send fewer).
-const PAGE_SIZE: usize = 100;
+/// Rows per page (the server may send fewer). Each is a whole document, of hundreds of kilobytes with many parties; the
+/// documented default of 100 could exceed for ever what an answer may have.
+const PAGE_SIZE: usize = 25;
+/// The cursor of a sweep's last page, the list of flows.
+const FLOWS: &str = "flows";
 /// How far before the window is asked: `mtime` is set inside transactions that may end later.
 const OVERLAP: SignedDuration = SignedDuration::from_hours(1);
 /// Documents changed at one and the same moment: beyond this the list is taken for broken.
@@ -184,7 +187,7 @@ pub(super) fn whoami(access: &Access) -> Result<Call<Identity>, Error> {
     let request = api.get(&path)?;
     Ok(api.clone().then(request, move |response| {
         let list: DocumentList = api.answer(&response)?;
-        let name = list.documents.iter().find_map(author_email);
+        let name = list.documents.iter().flatten().find_map(author_email);
         let name = name.unwrap_or_else(|| format!("a user of {} who has no documents yet", api.host()));
         Ok(Next::Done(Identity { name }))
     }))
@@ -203,6 +206,7 @@ fn list_path(api: &Api, filter: &[Filter], max: usize, offset: usize) -> Result<
 
 pub(super) fn fetch_document(access: &Access, id: String) -> Result<Call<Lookup>, Error> {
     let api = Api::new("scrive fetch envelope", access)?;
+    let has_flows = flow_api::first_base(&api, access)?.is_some();
     let request = api.get_document(&id)?;
     Ok(api.clone().then(request, move |response| {
         if is_absent(&response) {
@@ -216,10 +220,16 @@ pub(super) fn fetch_document(access: &Access, id: String) -> Result<Call<Lookup>
             return Ok(Next::Done(Lookup::Deleted { at: None }));
         }
         with_extension(&api, &id.clone(), document, move |document, extension| {
-            let envelope = document::envelope(&id, document, extension);
+            let envelope = own_envelope(&id, document, extension, has_flows);
             Ok(Next::Done(Lookup::Found(Box::new(envelope))))
         })
     }))
+}
+
+/// A document as an envelope. Where flows are not told apart, it may be one of theirs.
+fn own_envelope(id: &str, document: Document, extension: Extension, is_told_apart: bool) -> Envelope {
+    let envelope = document::envelope(id, document, extension);
+    if is_told_apart { envelope } else { document::perhaps_in_flow(envelope) }
 }
 
 /// Goes on with how far the extension of a document's seal is. The history alone says whether it was extended; one that
@@ -313,7 +323,7 @@ pub(super) fn download(
 
 /// Where a sweep's list of documents goes on, as `time/offset/which`.
 #[derive(Clone, Copy)]
-pub(super) struct Cursor {
+struct Cursor {
     start: Timestamp,
     offset: usize,
     which: Which,
@@ -324,21 +334,11 @@ pub(super) struct Cursor {
 enum Which {
     /// Those that are envelopes of their own; the others come with their flow.
     OutsideFlows,
-    /// A flow's too, because nothing else would show them, or because the filter is not known.
+    /// A flow's too, because the account says that no flow is asked for, or because the filter is not known.
     All,
 }
 
 impl Cursor {
-    /// The beginning, after the flows were listed.
-    pub(super) fn outside_flows(start: Timestamp) -> Self {
-        Self { start, offset: 0, which: Which::OutsideFlows }
-    }
-
-    /// The beginning where no flows can be listed.
-    pub(super) fn all(start: Timestamp) -> Self {
-        Self { start, offset: 0, which: Which::All }
-    }
-
     fn read(text: &str) -> Option<Self> {
         let mut parts = text.split('/');
         let (start, offset) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
@@ -361,26 +361,31 @@ impl fmt::Display for Cursor {
     }
 }
 
-/// Flows first, because it depends on them which documents are listed.
+/// Flows last, because their list has no pages and may be too large for ever: the documents are told before it fails.
 pub(super) fn changed_since(access: &Access, window: &Window) -> Result<Call<Page<Envelope>>, Error> {
     let api = Api::new("scrive list changes", access)?;
-    let Some(cursor) = window.cursor.as_deref() else {
-        let first = window.since.checked_sub(OVERLAP).unwrap_or(Timestamp::UNIX_EPOCH);
-        return match flow_api::is_off(access) {
-            true => changed_documents(&api, Cursor::all(first)),
-            false => flow_api::changed_since(api, access, first),
-        };
+    let first = window.since.checked_sub(OVERLAP).unwrap_or(Timestamp::UNIX_EPOCH);
+    let flows = flow_api::first_base(&api, access)?;
+    let cursor = match (window.cursor.as_deref(), flows) {
+        (Some(FLOWS), Some(base)) => return flow_api::changed_since(api, base, first),
+        (None, Some(_)) => Some(Cursor { start: first, offset: 0, which: Which::OutsideFlows }),
+        (None, None) => Some(Cursor { start: first, offset: 0, which: Which::All }),
+        (Some(cursor), _) => Cursor::read(cursor),
     };
-    let cursor = Cursor::read(cursor).ok_or_else(|| {
+    let cursor = cursor.ok_or_else(|| {
         api.error(ErrorKind::Rejected, Remedy::Abandon, "the sweep's cursor is none of ours; start again")
     })?;
-    changed_documents(&api, cursor)
+    changed_documents(&api, cursor, flows.map(|_| FLOWS))
 }
 
 /// Pages go on from the last change seen, not by a growing offset: a document that changes while we read
 /// moves to the end, and everything behind it would slip by one unseen. Only documents of one and the same
-/// moment are counted through.
-pub(super) fn changed_documents(api: &Api, cursor: Cursor) -> Result<Call<Page<Envelope>>, Error> {
+/// moment are counted through. After the last page the sweep goes on with `then`.
+fn changed_documents(
+    api: &Api,
+    cursor: Cursor,
+    then: Option<&'static str>,
+) -> Result<Call<Page<Envelope>>, Error> {
     // No end: what changes while we read is found now rather than next time.
     let mut filter = vec![
         Filter::Mtime { start_time: cursor.start.to_string() },
@@ -396,13 +401,13 @@ pub(super) fn changed_documents(api: &Api, cursor: Cursor) -> Result<Call<Page<E
     Ok(api.clone().then(request, move |response| {
         if cursor.which == Which::OutsideFlows && is_parameter_refused(&response) {
             let all = Cursor { which: Which::All, ..cursor };
-            return changed_documents(&api, all).map(Next::Then);
+            return changed_documents(&api, all, then).map(Next::Then);
         }
         let list: DocumentList = api.answer(&response)?;
         let next = next_page(cursor, &list).map(|next| next.to_string());
-        let items = list.documents.into_iter().filter(|row| row.is_template != Some(true));
-        let items = items.map(|row| listed(&api, row)).collect::<Result<_, Error>>()?;
-        Ok(Next::Done(Page { items, next }))
+        let rows = list.documents.into_iter().flatten().filter(|row| row.is_template != Some(true));
+        let items = rows.filter_map(|row| listed(row, cursor.which)).collect();
+        Ok(Next::Done(Page { items, next: next.or_else(|| then.map(str::to_owned)) }))
     }))
 }
 
@@ -416,8 +421,9 @@ fn next_page(cursor: Cursor, list: &DocumentList) -> Option<Cursor> {
         None => rows >= PAGE_SIZE,
     };
     // A list that is not in order is counted through: its last row says nothing about the others.
-    let in_order = list.documents.is_sorted_by_key(|document| document.mtime);
-    let last = list.documents.last().and_then(|document| document.mtime);
+    let times: Vec<_> = list.documents.iter().map(|row| row.as_ref().and_then(|row| row.mtime)).collect();
+    let in_order = times.is_sorted();
+    let last = times.last().copied().flatten();
     let next = match last.filter(|last| in_order && *last > cursor.start) {
         Some(start) => Cursor { start, offset: 0, ..cursor },
         None => Cursor { offset, ..cursor },
@@ -425,12 +431,12 @@ fn next_page(cursor: Cursor, list: &DocumentList) -> Option<Cursor> {
     more.then_some(next)
 }
 
-/// A row has no history, so it cannot tell whether the seal is extended; but its revision differs then.
-fn listed(api: &Api, row: Document) -> Result<Envelope, Error> {
-    let id = row.id.clone().filter(|id| is_document_id(id));
-    let id = id.ok_or_else(|| api.unintelligible("a row of the list has no id"))?;
+/// A row has no history, so it cannot tell whether the seal is extended; but its revision differs then. `None` for a row
+/// without a document's id: nothing could be asked about it, and failing would lose all the others for ever.
+fn listed(row: Document, which: Which) -> Option<Envelope> {
+    let id = row.id.clone().filter(|id| is_document_id(id))?;
     let extension = extension_by_document(&row);
-    Ok(document::envelope(&id, row, extension))
+    Some(own_envelope(&id, row, extension, which == Which::OutsideFlows))
 }
 
 /// What removing one document led to.

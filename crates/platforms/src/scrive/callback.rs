@@ -11,7 +11,7 @@ use aftersign_core::callback::{
 use aftersign_core::ids::EnvelopeId;
 use aftersign_core::platform::CallbackUrl;
 
-use super::document::{author_email, party_address};
+use super::document::{author_email, party_in_news};
 use super::wire::{Document, Party};
 use super::{flow, is_document_id};
 use crate::exchange::{excerpt, without_mark};
@@ -226,27 +226,28 @@ fn state(id: &str, status: &str, word: &str, sealed: Option<bool>, document: &Do
         && let Some(party) = parties.iter().find(|party| party.rejected_time.is_some())
     {
         told.occurred_at = party.rejected_time;
-        told.signer = party_address(party);
+        told.signer = party_in_news(party);
         told.detail = party.rejection_reason.as_deref().map(excerpt);
     }
     told
 }
 
 /// How far a party is, at the time it got there, under the same name in all news: signed, else opened, else not reached.
-/// The author sees the document while preparing it; only others open it.
+/// The author sees the document while preparing it; only others open it. When an invitation came back nothing tells, and
+/// every snapshot says it again: it gets a time that does not move, before all that settles it.
 fn party_news(id: &str, status: &str, document: &Document, party: &Party) -> Option<Notification> {
     let opened_at = party.seen_time.filter(|_| party.is_author != Some(true));
     let (kind, word, at) = match (party.sign_time, opened_at) {
         (Some(at), _) => (NotificationKind::SignerFinished, "signed", Some(at)),
         (None, Some(at)) => (NotificationKind::Opened, "seen", Some(at)),
         (None, None) if status == "pending" && is_undelivered(party) => {
-            (NotificationKind::EmailBounced, NOT_DELIVERED, document.mtime)
+            (NotificationKind::EmailBounced, NOT_DELIVERED, document.ctime)
         }
         (None, None) => return None,
     };
     let mut told = news(id, kind, word);
     told.occurred_at = at;
-    told.signer = party_address(party);
+    told.signer = party_in_news(party);
     if kind == NotificationKind::EmailBounced {
         told.detail = Some(match was_bounced(&party.email_delivery_status) {
             true => "the invitation could not be delivered: check the e-mail address".to_owned(),

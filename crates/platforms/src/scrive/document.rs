@@ -15,12 +15,54 @@ pub(super) const FILE: &str = "file";
 pub(super) const HISTORY: &str = "history";
 pub(super) const RECORD: &str = "document";
 
-/// What an envelope's route begins with: the document's version, which a removal must name.
+/// What stands between the marks of an envelope's route.
+pub(super) const MARKS: char = ';';
+/// The mark of the document's version, which a removal must name.
 const VERSION: &str = "version=";
+/// The mark of a document that bears a qualified signature.
+const QUALIFIED: &str = "qualified";
+/// The mark of a document that belongs to a flow, or of which that cannot be told.
+const PERHAPS_IN_FLOW: &str = "perhaps-in-flow";
+/// How documents that belong to no flow are managed, where the platform tells (seen in an answer of 2024).
+const MANAGED_ALONE: &str = "esign";
+
+fn marks(envelope: &Envelope) -> impl Iterator<Item = &str> {
+    envelope.route.as_deref().unwrap_or_default().split(MARKS)
+}
 
 /// The version of a document that its envelope remembers.
 pub(super) fn confirmed_version(envelope: &Envelope) -> Option<u64> {
-    envelope.route.as_deref()?.strip_prefix(VERSION)?.parse().ok()
+    marks(envelope).find_map(|mark| mark.strip_prefix(VERSION))?.parse().ok()
+}
+
+/// Whether removing a document after the extension of its seal takes nothing from anybody: it is completed, its seal is
+/// one that is extended, and as far as it can be told no flow needs it.
+pub(super) fn is_done_when_extended(envelope: &Envelope) -> bool {
+    envelope.status == EnvelopeStatus::Completed
+        && envelope.extension != Extension::NotAwaited
+        && marks(envelope).all(|mark| mark != QUALIFIED && mark != PERHAPS_IN_FLOW)
+}
+
+/// Remembers that nothing tells the document from those of flows.
+pub(super) fn perhaps_in_flow(mut envelope: Envelope) -> Envelope {
+    if marks(&envelope).all(|mark| mark != PERHAPS_IN_FLOW) {
+        let before = envelope.route.map(|route| format!("{route}{MARKS}")).unwrap_or_default();
+        envelope.route = Some(before + PERHAPS_IN_FLOW);
+    }
+    envelope
+}
+
+/// What a removal, now or later, must know of the document.
+fn route(document: &Document) -> Option<String> {
+    let managed = document.experimental_features.as_ref().and_then(|all| all.process_management.as_deref());
+    let is_alone = managed.is_none_or(|managed| managed.trim().eq_ignore_ascii_case(MANAGED_ALONE));
+    let marks = [
+        document.object_version.map(|version| format!("{VERSION}{version}")),
+        is_qualified(document).then(|| QUALIFIED.to_owned()),
+        (!is_alone).then(|| PERHAPS_IN_FLOW.to_owned()),
+    ];
+    let marks: Vec<String> = marks.into_iter().flatten().collect();
+    (!marks.is_empty()).then(|| marks.join(&MARKS.to_string()))
 }
 
 /// The document as an envelope of its own.
@@ -30,6 +72,7 @@ pub(super) fn envelope(id: &str, document: Document, extension: Extension) -> En
     let completed_at = document.parties.iter().filter_map(|party| party.sign_time).max();
     let signers = signers(&document);
     let revision = sealed_file(&document).map(str::to_owned);
+    let route = route(&document);
     let tags = document.tags.filter(|tags| tags.get().trim() != "[]");
     Envelope {
         name: document.title,
@@ -41,7 +84,7 @@ pub(super) fn envelope(id: &str, document: Document, extension: Extension) -> En
         expires_at: document.timeout_time,
         revision,
         extension,
-        route: document.object_version.map(|version| format!("{VERSION}{version}")),
+        route,
         ..Envelope::new(EnvelopeId::new(id), status, document.status.unwrap_or_default())
     }
 }
@@ -66,11 +109,14 @@ pub(super) fn status(document: &Document) -> EnvelopeStatus {
 
 /// Those who act in it; viewers do not.
 pub(super) fn signers(document: &Document) -> Vec<Signer> {
-    let acts = |party: &&Party| match party.signatory_role.as_deref() {
+    document.parties.iter().filter(|party| acts(party)).map(signer).collect()
+}
+
+fn acts(party: &Party) -> bool {
+    match party.signatory_role.as_deref() {
         Some(role) => role != "viewer",
         None => party.is_signatory != Some(false),
-    };
-    document.parties.iter().filter(acts).map(signer).collect()
+    }
 }
 
 fn signer(party: &Party) -> Signer {
@@ -116,9 +162,11 @@ fn party_email(party: &Party) -> Option<String> {
     field(party, "email")
 }
 
-/// Who a party is in notifications: the address, else the platform's id, which core looks up among the signers.
-pub(super) fn party_address(party: &Party) -> Option<String> {
-    party_email(party).or_else(|| party.id.clone())
+/// Who a party is in notifications: a signer by the platform's id, which stays when the address is corrected and which
+/// core looks up among the signers; others, who are not among them, by their address.
+pub(super) fn party_in_news(party: &Party) -> Option<String> {
+    let (id, email) = (party.id.clone(), party_email(party));
+    if acts(party) { id.or(email) } else { email.or(id) }
 }
 
 /// The sender: the party with `is_author`.

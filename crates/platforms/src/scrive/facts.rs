@@ -42,12 +42,12 @@ pub(crate) const FACTS: &[Fact] = &[
     },
     Fact {
         what: "qualified signatures",
-        how: "never taken for extended: a person decides when they are removed",
+        how: "never taken for extended, and kept by default: a person decides when they are removed",
         confidence: Confidence::NotVerified,
     },
     Fact {
         what: "missed callbacks",
-        how: "the list of documents by change, from the last change on; the list of flows as a whole",
+        how: "the list of documents by change, from the last change on; then the list of flows as a whole",
         confidence: Confidence::Stated,
     },
     Fact {
@@ -57,12 +57,12 @@ pub(crate) const FACTS: &[Fact] = &[
     },
     Fact {
         what: "removal of a document",
-        how: "into the trash with the confirmed version, then deleted there",
+        how: "into the trash with the confirmed version, then deleted there; by default only completed ones that bear no qualified signature",
         confidence: Confidence::Stated,
     },
     Fact {
         what: "removal of a flow",
-        how: "never by itself: the instance stays, and its documents may be refused one by one",
+        how: "never by itself: the instance stays, and its documents go in their confirmed versions, if they are not refused",
         confidence: Confidence::Observed,
     },
     Fact {
@@ -77,7 +77,7 @@ pub(crate) const FACTS: &[Fact] = &[
     },
     Fact {
         what: "secrets in records",
-        how: "access tokens, signing links and callback URLs are redacted before archiving",
+        how: "access tokens, signing links and callback URLs are redacted before archiving, and in callbacks that are shown",
         confidence: Confidence::Stated,
     },
 ];

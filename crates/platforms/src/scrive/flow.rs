@@ -180,7 +180,12 @@ fn worst(documents: &[EnvelopeStatus]) -> Option<EnvelopeStatus> {
     order.into_iter().find(|status| documents.contains(status))
 }
 
-/// Whether the word alone leaves open how the instance ended.
+/// Whether more than the word is to be known of the instance: it may have ended.
 pub(super) fn needs_documents(word: &str) -> bool {
     status(word, &[]) != EnvelopeStatus::InProgress
+}
+
+/// Whether the word alone leaves open how the instance ended, or whether it has.
+pub(super) fn leaves_open(word: &str) -> bool {
+    matches!(status(word, &[]), EnvelopeStatus::Failed | EnvelopeStatus::Unknown)
 }

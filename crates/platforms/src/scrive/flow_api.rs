@@ -4,6 +4,8 @@
 //! first, and only an answer that is not Flow's own leads to the older one; an account can name the older one or
 //! none. Flow has no call that removes an instance, and may refuse to let go of its documents.
 
+use std::collections::BTreeMap;
+
 use aftersign_core::artifact::ArtifactRef;
 use aftersign_core::envelope::{Envelope, EnvelopeStatus, Extension, Lookup, Signer};
 use aftersign_core::ids::EnvelopeId;
@@ -11,17 +13,18 @@ use aftersign_core::platform::{Access, Call, Disposal, Next, OptionSpec, Page};
 use aftersign_core::{Error, ErrorKind, Remedy, Timestamp};
 use bytes::Bytes;
 use http::Response;
+use serde_json::value::RawValue;
 
-use super::api::{Api, Cursor, Removal, changed_documents, ready, remove, with_extension};
+use super::api::{Api, Removal, ready, remove, with_extension};
 use super::document::{
-    self, add_artifacts, add_instance, author_email, awaits_sealing, sealed_file, signers,
+    self, MARKS, add_artifacts, add_instance, author_email, awaits_sealing, sealed_file, signers,
 };
 use super::errors::{is_absent, is_flows_own, is_purged};
-use super::flow::{document_ids, needs_documents, participants, status};
+use super::flow::{document_ids, leaves_open, needs_documents, participants, status};
 use super::flow_id;
 use super::seal::extension_of_all;
 use super::wire::{Document, Instance};
-use crate::exchange::{misconfigured, without_mark};
+use crate::exchange::{is_disturbed, misconfigured, option, own_status, without_mark};
 use crate::listing::ArtifactList;
 
 /// The artifact that is the instance's own record.
@@ -36,29 +39,41 @@ pub(super) const FLOW_BASE: OptionSpec = OptionSpec {
     values: &["/flow", "/experimental/flow", OFF],
     default: "/flow",
     about: "Where Flow is asked: at /flow, and where that is not known at /experimental/flow; at /experimental/flow only; \
-            or not at all.",
+            or not at all, and then no document is removed by default, because it may be one of a flow.",
 };
+/// What the route says in place of a document's version when the document was gone.
+const GONE: &str = "gone";
 
-/// Whether the account has no flows.
-pub(super) fn is_off(access: &Access) -> bool {
-    access.option(FLOW_BASE.name) == Some(OFF)
+/// Which of [`BASES`] is asked first; `None` if no flow is asked for.
+pub(super) fn first_base(api: &Api, access: &Access) -> Result<Option<usize>, Error> {
+    let value = option(api.operation, access, &FLOW_BASE)?;
+    Ok(BASES.iter().position(|base| value.strip_prefix('/') == Some(*base)))
 }
 
-/// Which of [`BASES`] is asked first.
-fn first_base(api: &Api, access: &Access) -> Result<usize, Error> {
-    let value = access.option(FLOW_BASE.name).unwrap_or(FLOW_BASE.default);
-    let message = match FLOW_BASE.values.iter().position(|known| *known == value) {
-        Some(at) if at < BASES.len() => return Ok(at),
-        Some(_) => "the account's option flow_base is off, so its flows cannot be asked for",
-        None => "the account's option flow_base is none of /flow, /experimental/flow and off",
-    };
-    Err(misconfigured(api.operation, message))
+/// Which of [`BASES`] is asked first about a flow.
+fn base(api: &Api, access: &Access) -> Result<usize, Error> {
+    let message = "the account's option `flow_base` is off, so its flows cannot be asked for";
+    first_base(api, access)?.ok_or_else(|| misconfigured(api.operation, message))
 }
 
 /// The path of an instance, at the base where it was found.
 pub(super) fn instance_path(route: Option<&str>, id: &str) -> String {
-    let base = BASES.into_iter().find(|base| route == Some(*base)).unwrap_or(BASES[0]);
+    let found = route.and_then(|route| route.split(MARKS).next());
+    let base = BASES.into_iter().find(|base| found == Some(*base)).unwrap_or(BASES[0]);
     format!("{base}/instances/{id}")
+}
+
+/// The versions of a flow's documents that its envelope remembers; `None` for one that was gone.
+fn confirmed_versions(route: Option<&str>) -> BTreeMap<&str, Option<u64>> {
+    let marks = route.unwrap_or_default().split(MARKS).skip(1);
+    let version = |mark: &str| match mark {
+        GONE => Some(None),
+        version => version.parse().ok().map(Some),
+    };
+    marks
+        .filter_map(|mark| mark.split_once('='))
+        .filter_map(|(id, mark)| Some((id, version(mark)?)))
+        .collect()
 }
 
 /// What is done with an answer of the base in use.
@@ -70,12 +85,21 @@ fn ask<T: 'static>(api: &Api, at: usize, path: String, read: Answered<T>) -> Res
     let request = api.get_below_host(&format!("{base}/{path}"))?;
     let api = api.clone();
     Ok(api.clone().then(request, move |response| {
-        let is_elsewhere = is_page(&response) || (response.status() == 404 && !is_flows_own(&response));
-        if is_elsewhere && at + 1 < BASES.len() {
-            return ask(&api, at + 1, path, read).map(Next::Then);
+        if !is_elsewhere(&response) || at + 1 >= BASES.len() {
+            return read(base, response);
         }
-        read(base, response)
+        // A page says that something is in the way, or that Flow is elsewhere; only Flow's own answer tells which.
+        let read: Answered<T> =
+            Box::new(move |older, answer| match is_page(&response) && is_elsewhere(&answer) {
+                true => read(base, response),
+                false => read(older, answer),
+            });
+        ask(&api, at + 1, path, read).map(Next::Then)
     }))
+}
+
+fn is_elsewhere(response: &Response<Bytes>) -> bool {
+    is_page(response) || (response.status() == 404 && !is_flows_own(response))
 }
 
 /// A page of the web site: it answers where an API is not.
@@ -101,7 +125,7 @@ pub(super) fn fetch(access: &Access, id: String) -> Result<Call<Lookup>, Error> 
     let path = format!("instances/{id}");
     ask(
         &api.clone(),
-        first_base(&api, access)?,
+        base(&api, access)?,
         path,
         Box::new(move |base, response| {
             if is_absent(&response) {
@@ -125,6 +149,8 @@ struct Documents {
     statuses: Vec<EnvelopeStatus>,
     extensions: Vec<Extension>,
     sealed_files: Vec<String>,
+    /// For the route: `id=version` of each, or `id=gone`.
+    marks: Vec<String>,
     /// One cannot be asked any more.
     incomplete: bool,
     sender: Option<String>,
@@ -137,7 +163,8 @@ impl Documents {
         Self { signers: participants(instance), ..Self::default() }
     }
 
-    fn add(&mut self, document: &Document, extension: Extension) {
+    fn add(&mut self, id: &str, document: &Document, extension: Extension) {
+        self.marks.extend(document.object_version.map(|version| format!("{id}={version}")));
         self.statuses.push(document::status(document));
         self.extensions.push(extension);
         self.sealed_files.extend(sealed_file(document).map(str::to_owned));
@@ -198,11 +225,12 @@ fn look(mut walk: Look) -> Result<Next<Lookup>, Error> {
         // One that is gone tells nothing; what that means for the archiving is the list's to say.
         if is_absent(&response) || is_purged(&response) {
             walk.documents.incomplete = true;
+            walk.documents.marks.push(format!("{id}={GONE}"));
             return look(walk);
         }
         let document = walk.api.read_document(&id, &response)?;
-        with_extension(&walk.api.clone(), &id, document, move |document, extension| {
-            walk.documents.add(&document, extension);
+        with_extension(&walk.api.clone(), &id.clone(), document, move |document, extension| {
+            walk.documents.add(&id, &document, extension);
             look(walk)
         })
     })))
@@ -211,6 +239,8 @@ fn look(mut walk: Look) -> Result<Next<Lookup>, Error> {
 fn envelope(id: &str, base: &str, instance: Instance, documents: Documents) -> Envelope {
     let word = instance.status.unwrap_or_default();
     let status = status(&word, &documents.statuses);
+    let route: Vec<&str> = [base].into_iter().chain(documents.marks.iter().map(String::as_str)).collect();
+    let route = route.join(&MARKS.to_string());
     let signed_at = documents.signers.iter().filter_map(|signer| signer.signed_at).max();
     Envelope {
         name: instance.title,
@@ -220,7 +250,7 @@ fn envelope(id: &str, base: &str, instance: Instance, documents: Documents) -> E
         signers: documents.signers,
         created_at: instance.started,
         completed_at: signed_at.or(instance.last_event).filter(|_| status == EnvelopeStatus::Completed),
-        route: Some(base.to_owned()),
+        route: Some(route),
         ..Envelope::new(EnvelopeId::new(id), status, word)
     }
 }
@@ -230,7 +260,7 @@ pub(super) fn list(access: &Access, id: String) -> Result<Call<Vec<ArtifactRef>>
     let path = format!("instances/{id}");
     ask(
         &api.clone(),
-        first_base(&api, access)?,
+        base(&api, access)?,
         path,
         Box::new(move |_base, response| {
             let instance = read_instance(&api, &id, &response)?;
@@ -285,69 +315,128 @@ fn add_documents(
 }
 
 /// `GET instances` is the whole list of the user's instances in one array: no filter, no pages. Accounts
-/// without Flow, and accesses without `FULL_ACCESS`, have none to list; then documents are listed whether they are a
-/// flow's or not, and known flows are looked at one by one. A credential that is no good is refused there too.
-pub(super) fn changed_since(
-    api: Api,
-    access: &Access,
-    since: Timestamp,
-) -> Result<Call<Page<Envelope>>, Error> {
+/// without Flow, and accesses without `FULL_ACCESS`, have none to list; known flows are looked at one by one all the same.
+/// A page with status 200 says nothing of that, and is a failure.
+pub(super) fn changed_since(api: Api, base: usize, since: Timestamp) -> Result<Call<Page<Envelope>>, Error> {
     ask(
         &api.clone(),
-        first_base(&api, access)?,
+        base,
         "instances".to_owned(),
         Box::new(move |base, response| {
-            if is_page(&response) || matches!(response.status().as_u16(), 401 | 403 | 404 | 405 | 410) {
-                return changed_documents(&api, Cursor::all(since)).map(Next::Then);
+            if matches!(response.status().as_u16(), 401 | 403 | 404 | 405 | 410) {
+                return Ok(Next::Done(Page { items: Vec::new(), next: None }));
             }
-            let rows: Vec<Instance> = api.list_answer(&response)?;
-            let mut items = Vec::new();
-            for row in rows {
-                let id = row.id.as_deref().and_then(flow_id);
-                let id = id.ok_or_else(|| api.unintelligible("a row of the list has no id"))?;
-                // A row without a time may have changed.
-                if row.last_event.or(row.started).is_none_or(|at| at >= since) {
-                    let documents = Documents::of(&row);
-                    items.push(envelope(&id, base, row, documents));
-                }
-            }
-            Ok(Next::Done(Page { items, next: Some(Cursor::outside_flows(since).to_string()) }))
+            let rows: Vec<Box<RawValue>> = api.list_answer(&response)?;
+            // What is no instance, or has no id that can be asked for (as before Flow's release), is passed over: nothing
+            // could be fetched of it, and failing would lose all the others for ever.
+            let rows = rows.iter().rev().filter_map(|row| serde_json::from_str::<Instance>(row.get()).ok());
+            let rows = rows.filter_map(|row| Some((row.id.as_deref().and_then(flow_id)?, row)));
+            // A row without a time may have changed.
+            let rows = rows.filter(|(_, row)| row.last_event.or(row.started).is_none_or(|at| at >= since));
+            list_rows(Rows { api, base, rows: rows.collect(), items: Vec::new() })
         }),
     )
 }
 
-/// Removes the documents one by one and stops where the platform refuses. The instance itself stays: there
-/// is no call for it.
-pub(super) fn dispose(access: &Access, id: String) -> Result<Call<Disposal>, Error> {
+/// A walk over the rows of the list.
+struct Rows {
+    api: Api,
+    base: &'static str,
+    /// Those to come, last first.
+    rows: Vec<(String, Instance)>,
+    items: Vec<Envelope>,
+}
+
+/// A row has no documents. Where the word alone would make another status of it than a look at the flow does, each sweep
+/// would report a difference; so its documents are asked for theirs.
+fn list_rows(mut walk: Rows) -> Result<Next<Page<Envelope>>, Error> {
+    while let Some((id, instance)) = walk.rows.pop() {
+        let mut ids = match leaves_open(instance.status.as_deref().unwrap_or_default()) {
+            true => document_ids(&instance).unwrap_or_default(),
+            false => Vec::new(),
+        };
+        let documents = Documents::of(&instance);
+        if let Some(first) = ids.pop() {
+            return settle_row(walk, OpenRow { id, instance, documents, ids }, first);
+        }
+        walk.items.push(envelope(&id, walk.base, instance, documents));
+    }
+    Ok(Next::Done(Page { items: walk.items, next: None }))
+}
+
+/// A row whose word leaves open how the flow ended.
+struct OpenRow {
+    id: String,
+    instance: Instance,
+    documents: Documents,
+    /// Of its documents those to come.
+    ids: Vec<String>,
+}
+
+/// Asks for the document `id` of a row, and goes on.
+fn settle_row(mut walk: Rows, mut row: OpenRow, id: String) -> Result<Next<Page<Envelope>>, Error> {
+    let api = walk.api.clone();
+    Ok(Next::Then(api.clone().then(api.get_document(&id)?, move |response| {
+        // One that is refused tells nothing, and must not end every sweep.
+        if own_status(&response).is_none() || is_disturbed(&response) {
+            row.documents.statuses.push(document::status(&api.read_document(&id, &response)?));
+        }
+        if let Some(next) = row.ids.pop() {
+            return settle_row(walk, row, next);
+        }
+        walk.items.push(envelope(&row.id, walk.base, row.instance, row.documents));
+        list_rows(walk)
+    })))
+}
+
+/// Removes the documents one by one, each in the version that was confirmed, and stops where the platform refuses. One that
+/// was not there when the flow was confirmed was not archived with it, so nothing is removed then. The instance itself stays:
+/// there is no call for it.
+pub(super) fn dispose(access: &Access, id: String, proven: &Envelope) -> Result<Call<Disposal>, Error> {
     let api = Api::new("scrive delete", access)?;
     let path = format!("instances/{id}");
+    let route = proven.route.clone();
     ask(
         &api.clone(),
-        first_base(&api, access)?,
+        base(&api, access)?,
         path,
         Box::new(move |_base, response| {
             if is_absent(&response) {
                 return Ok(Next::Done(Disposal::AlreadyGone));
             }
             let instance = read_instance(&api, &id, &response)?;
-            let mut ids = named_documents(&api, &instance)?;
-            ids.reverse();
-            remove_documents(api, ids, 0)
+            let confirmed = confirmed_versions(route.as_deref());
+            let (mut left, mut removed) = (Vec::new(), 0);
+            for id in named_documents(&api, &instance)? {
+                match confirmed.get(id.as_str()) {
+                    Some(Some(version)) => left.push((id, *version)),
+                    Some(None) => removed += 1,
+                    None => {
+                        let message =
+                            "the flow names a document that was not confirmed with it, so none is removed";
+                        return Err(api
+                            .error(ErrorKind::Rejected, Remedy::AskPerson, message)
+                            .with("document", id));
+                    }
+                }
+            }
+            left.reverse();
+            remove_documents(api, left, removed)
         }),
     )
 }
 
-fn remove_documents(api: Api, mut ids: Vec<String>, removed: usize) -> Result<Next<Disposal>, Error> {
-    let Some(id) = ids.pop() else {
+fn remove_documents(api: Api, mut left: Vec<(String, u64)>, removed: usize) -> Result<Next<Disposal>, Error> {
+    let Some((id, version)) = left.pop() else {
         let reason = format!(
             "its {removed} documents are removed, and Flow has no call that removes the \
              instance itself; the retention of its folder decides"
         );
         return Ok(Next::Done(Disposal::Kept(reason)));
     };
-    let left = api.clone();
-    let call = remove(&api, id, None, move |removal| match removal {
-        Removal::Removed | Removal::AlreadyGone => remove_documents(left, ids, removed + 1),
+    let on = api.clone();
+    let call = remove(&api, id, Some(version), move |removal| match removal {
+        Removal::Removed | Removal::AlreadyGone => remove_documents(on, left, removed + 1),
         Removal::Refused(reason) => {
             let before =
                 if removed > 0 { format!(" ({removed} documents are removed)") } else { String::new() };

@@ -19,7 +19,11 @@ mod times;
 mod wire;
 
 #[cfg(test)]
+mod disposal_tests;
+#[cfg(test)]
 mod news_tests;
+#[cfg(test)]
+mod redaction_tests;
 #[cfg(test)]
 mod seal_tests;
 #[cfg(test)]
@@ -165,10 +169,11 @@ impl Platform for Scrive {
         retention::retention(access)
     }
 
-    /// A document that is removed before its seal is extended can never be verified independently again; and a flow's
-    /// documents cannot be removed alone.
+    /// A document that is removed before its seal is extended can never be verified independently again. Whatever else
+    /// there is stays: one that timed out can be prolonged, of a qualified signature the evidence has a seal of its own,
+    /// and a flow needs its documents.
     fn default_dispose(&self, envelope: &Envelope) -> DisposePolicy {
-        match is_document_id(envelope.id.as_str()) {
+        match is_document_id(envelope.id.as_str()) && document::is_done_when_extended(envelope) {
             true => DisposePolicy::AfterExtension,
             false => DisposePolicy::Never,
         }
@@ -179,6 +184,10 @@ impl Platform for Scrive {
             return None;
         }
         redaction::redacted(bytes)
+    }
+
+    fn redacted_body(&self, inbound: &Inbound) -> Option<Vec<u8>> {
+        redaction::redacted_body(&inbound.body)
     }
 
     fn whoami(&self, access: &Access) -> Result<Call<Identity>, Error> {
@@ -221,7 +230,7 @@ impl Platform for Scrive {
             Subject::Document(id) => {
                 api::dispose_document(access, id, document::confirmed_version(proof.envelope()))
             }
-            Subject::Flow(id) => flow_api::dispose(access, id),
+            Subject::Flow(id) => flow_api::dispose(access, id, proof.envelope()),
         }
     }
 }

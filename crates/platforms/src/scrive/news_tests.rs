@@ -3,7 +3,7 @@
 use aftersign_core::backoff::Pace;
 use aftersign_core::callback::{Inbound, Notification, NotificationKind};
 use aftersign_core::concern::{Concern, Heard, open_concerns};
-use aftersign_core::envelope::Known;
+use aftersign_core::envelope::{Known, Signer};
 use aftersign_core::ids::{AccountId, EnvelopeId};
 use aftersign_core::platform::Platform;
 use aftersign_core::task::TaskKind;
@@ -14,21 +14,27 @@ use serde_json::{Value, json};
 
 use super::Scrive;
 use super::tests::{
-    DELIVERY_BOUNCED, DELIVERY_EXTENDED, DELIVERY_REJECTED, DELIVERY_SEALED, ID, SAMPLES, document, form,
+    CLOSED, DELIVERY_BOUNCED, DELIVERY_EXTENDED, DELIVERY_REJECTED, DELIVERY_SEALED, ID, SAMPLES,
+    SEALED_HISTORY, document, form, found,
 };
-use crate::testing::{inbound, now, recorded, understood};
+
+use crate::testing::{answer, inbound, now, recorded, understood};
 
 fn news_of(inbound: &Inbound) -> Vec<Notification> {
     understood(Scrive.interpret(inbound).meaning)
 }
+
+/// The signers of the recorded callbacks, by their ids.
+const GEORGE: &str = "8222115557375075511";
+const JILL: &str = "8222115557375075512";
 
 fn pending(parties: &Value, mtime: &str) -> Inbound {
     let json = document(json!({ "status": "pending", "parties": parties, "mtime": mtime }));
     inbound(Method::POST, None, "", form(ID, "false", &json))
 }
 
-fn party(email: &str, more: Value) -> Value {
-    let mut party = json!({ "id": "77", "fields": [{ "type": "email", "value": email }] });
+fn party(id: &str, email: &str, more: Value) -> Value {
+    let mut party = json!({ "id": id, "fields": [{ "type": "email", "value": email }] });
     party.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     party
 }
@@ -46,8 +52,13 @@ fn after<'a>(callbacks: impl IntoIterator<Item = &'a Inbound>) -> (Known, Vec<Co
             heard.push(Heard { kind, at: occurred_at.unwrap_or(now()), heard_at: now(), signer, detail });
         }
     }
-    let concerns = open_concerns(&known, &[], &heard);
+    let concerns = open_concerns(&known, &signers(), &heard);
     (known, concerns, wake)
+}
+
+/// The signers by the platform's last word on the document.
+fn signers() -> Vec<Signer> {
+    found(ID, vec![answer(200, CLOSED), answer(200, SEALED_HISTORY)]).signers
 }
 
 fn open(callbacks: &[Inbound]) -> Vec<(TaskKind, String)> {
@@ -56,23 +67,33 @@ fn open(callbacks: &[Inbound]) -> Vec<(TaskKind, String)> {
 }
 
 #[test]
-fn an_invitation_that_came_back_is_told_with_the_address() {
+fn an_invitation_that_came_back_is_told_of_its_signer() {
     let news = news_of(&recorded(DELIVERY_BOUNCED));
     let kinds: Vec<_> = news.iter().map(|news| news.kind).collect();
     assert_eq!(kinds, [NotificationKind::Sent, NotificationKind::EmailBounced]);
-    assert_eq!(news[1].signer.as_deref(), Some("jill@example.com"));
+    assert_eq!(news[1].signer.as_deref(), Some(JILL));
     assert_eq!(news[1].sender.as_deref(), Some("me@example.com"));
     assert!(news[1].detail.as_deref().unwrap().contains("e-mail address"));
-    let sms = json!([party("", json!({ "mobile_delivery_status": "not_delivered" }))]);
+    let sms = json!([party("77", "", json!({ "mobile_delivery_status": "not_delivered" }))]);
     let news = news_of(&pending(&sms, "2026-10-01T09:00:00Z"));
-    assert_eq!(news[1].signer.as_deref(), Some("77"), "without an address the platform's id");
+    assert_eq!(news[1].signer.as_deref(), Some("77"));
     assert!(news[1].detail.as_deref().unwrap().contains("SMS"));
+    for (more, named) in [
+        (json!({ "signatory_role": "viewer" }), "a@b"),
+        (json!({ "id": null }), "a@b"),
+        (json!({ "signatory_role": "viewer", "fields": [] }), "77"),
+    ] {
+        let mut back = party("77", "a@b", json!({ "email_delivery_status": "not_delivered" }));
+        back.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let news = news_of(&pending(&json!([back]), "2026-10-01T09:00:00Z"));
+        assert_eq!(news[1].signer.as_deref(), Some(named), "core finds signers alone by their ids");
+    }
     for more in [
         json!({ "email_delivery_status": "not_delivered", "mobile_delivery_status": "delivered" }),
         json!({ "email_delivery_status": "not_delivered", "rejected_time": "2026-10-01T10:00:00Z" }),
         json!({ "email_delivery_status": "deferred" }),
     ] {
-        assert_eq!(news_of(&pending(&json!([party("a@b", more)]), "2026-10-01T09:00:00Z")).len(), 1);
+        assert_eq!(news_of(&pending(&json!([party("77", "a@b", more)]), "2026-10-01T09:00:00Z")).len(), 1);
     }
 }
 
@@ -83,15 +104,17 @@ fn the_parties_are_told_one_by_one_at_their_own_times_and_never_without_end() {
     assert_eq!(
         told,
         [
-            (NotificationKind::Declined, "jill@example.com"),
-            (NotificationKind::SignerFinished, "george@example.com"),
-            (NotificationKind::Opened, "jill@example.com"),
+            (NotificationKind::Declined, JILL),
+            (NotificationKind::SignerFinished, GEORGE),
+            (NotificationKind::Opened, JILL),
         ]
     );
     assert_eq!(news[1].occurred_at.unwrap().to_string(), "2026-10-02T10:00:00.29649Z");
     assert_eq!(news[2].occurred_at.unwrap().to_string(), "2026-10-03T09:00:00Z");
     let crowd: Vec<Value> = (0..1_000)
-        .map(|n| party(&format!("{n}@example.com"), json!({ "sign_time": "2026-10-01T10:00:00Z" })))
+        .map(|n| {
+            party(&n.to_string(), &format!("{n}@example.com"), json!({ "sign_time": "2026-10-01T10:00:00Z" }))
+        })
         .collect();
     assert_eq!(news_of(&pending(&json!(crowd), "2026-10-01T09:00:00Z")).len(), 51);
 }
@@ -99,8 +122,8 @@ fn the_parties_are_told_one_by_one_at_their_own_times_and_never_without_end() {
 #[test]
 fn a_bounce_is_settled_by_the_same_signer_and_by_nobody_else() {
     let bounced = recorded(DELIVERY_BOUNCED);
-    let jill = |more: Value| party("jill@example.com", more);
-    let george = party("george@example.com", json!({ "sign_time": "2026-10-01T12:00:00Z" }));
+    let jill = |more: Value| party(JILL, "jill@example.com", more);
+    let george = party(GEORGE, "george@example.com", json!({ "sign_time": "2026-10-01T12:00:00Z" }));
     let still = json!([george, jill(json!({ "email_delivery_status": "not_delivered" }))]);
     let others = pending(&still, "2026-10-01T12:00:00Z");
     let tasks = open(&[bounced.clone(), others.clone()]);
@@ -110,6 +133,30 @@ fn a_bounce_is_settled_by_the_same_signer_and_by_nobody_else() {
     let opened = pending(&json!([george, seen]), "2026-10-01T13:00:00Z");
     assert_eq!(open(&[opened, others, bounced.clone()]), []);
     assert_eq!(open(&[recorded(DELIVERY_SEALED), bounced]), []);
+}
+
+#[test]
+fn a_bounce_is_one_fact_in_every_snapshot() {
+    let still = |mtime: &str| {
+        let back = party(JILL, "jill@example.com", json!({ "email_delivery_status": "not_delivered" }));
+        let bounced = |news: &Notification| news.kind == NotificationKind::EmailBounced;
+        news_of(&pending(&json!([back]), mtime)).into_iter().find(bounced).unwrap()
+    };
+    let first = still("2026-10-01T09:00:00Z");
+    assert_eq!(first.occurred_at.unwrap().to_string(), "2026-10-01T07:59:00Z", "when the document was made");
+    for later in ["2026-10-01T12:00:00Z", "2026-10-09T12:00:00Z"] {
+        assert_eq!(first.occurred_at, still(later).occurred_at);
+        assert_eq!((&first.signer, &first.detail), (&still(later).signer, &still(later).detail));
+    }
+}
+
+#[test]
+fn a_bounce_is_settled_by_the_same_signer_at_a_corrected_address() {
+    let bounced = recorded(DELIVERY_BOUNCED);
+    let seen = json!({ "seen_time": "2026-10-01T13:00:00Z", "email_delivery_status": "delivered" });
+    let opened = pending(&json!([party(JILL, "jill.berg@example.com", seen)]), "2026-10-01T13:00:00Z");
+    assert_eq!(open(&[bounced.clone(), opened.clone()]), []);
+    assert_eq!(open(&[opened, bounced]), []);
 }
 
 #[test]
@@ -127,7 +174,7 @@ fn a_locked_participant_of_a_flow_is_a_concern_until_the_flow_ends() {
 
 /// A document's callbacks from its bounce to its extension, as recorded and in between.
 fn life() -> Vec<Inbound> {
-    let jill = |more: Value| party("jill@example.com", more);
+    let jill = |more: Value| party(JILL, "jill@example.com", more);
     let seen = jill(json!({ "seen_time": "2026-10-03T09:00:00Z" }));
     vec![
         recorded(DELIVERY_BOUNCED),

@@ -1,21 +1,28 @@
-//! Capabilities in the platform's records, taken out before the records are archived.
+//! Capabilities in the platform's records and callbacks, taken out before a record is archived or a body is shown.
 //!
 //! The record of a document reads and signs it without a login (`access_token`, `api_delivery_url`), that of a flow holds
 //! its participants' links, and both hold the URL of our callback with its path secret. Only those values change; the
 //! rest stays byte for byte, which a reader that builds a tree and writes it again could not promise.
 
+use percent_encoding::{percent_decode, percent_encode};
 use serde::de::IgnoredAny;
 
+use super::api::RESERVED;
 use crate::exchange::without_mark;
+use crate::form;
 
-/// Members whose values are capabilities, with all that is inside them.
-const SECRETS: [&str; 4] = ["access_token", "access_links", "api_callback_url", "api_delivery_url"];
+/// Members whose values are capabilities, with all that is inside them; without underscores, as the first API writes.
+const SECRETS: [&str; 4] = ["accesstoken", "accesslinks", "apicallbackurl", "apideliveryurl"];
 /// The member of a flow that holds the URL of our callback.
 const CALLBACK: &str = "callback";
 /// That URL.
 const CALLBACK_URL: &str = "url";
 /// What stands in place of a secret.
 const REDACTED: &[u8] = b"\"redacted\"";
+/// What stands in place of a form's field that cannot be searched for secrets.
+const REDACTED_FIELD: &[u8] = b"redacted";
+/// The fields of a form that hold the document, without their underscores.
+const DOCUMENT_FIELDS: [&str; 2] = ["documentjson", "json"];
 
 /// What is known of a value by the members it stands in.
 #[derive(Clone, Copy, Default)]
@@ -27,6 +34,7 @@ struct Place {
 impl Place {
     /// The place of the member `name` of an object at this place.
     fn member(self, name: &str) -> Self {
+        let name = name.replace('_', "");
         let is = |other: &str| name.eq_ignore_ascii_case(other);
         Self {
             is_secret: self.is_secret
@@ -37,44 +45,75 @@ impl Place {
     }
 }
 
-/// An array or object that is not closed yet.
-#[derive(Clone, Copy)]
-struct Open {
-    is_object: bool,
-    place: Place,
+/// The record with its secrets replaced; `None` if it has none, or is no JSON.
+pub(super) fn redacted(record: &[u8]) -> Option<Vec<u8>> {
+    if is_json(record) { searched(record) } else { None }
 }
 
-/// The record with its secrets replaced; `None` if it has none, or is no JSON. Reads every depth without recursion.
-pub(super) fn redacted(record: &[u8]) -> Option<Vec<u8>> {
-    let json = without_mark(record);
-    serde_json::from_slice::<IgnoredAny>(json).ok()?;
-    let mut kept = record.get(..record.len() - json.len())?.to_vec();
-    let mut open: Vec<Open> = Vec::new();
+fn is_json(text: &[u8]) -> bool {
+    serde_json::from_slice::<IgnoredAny>(without_mark(text)).is_ok()
+}
+
+/// A callback's body with its secrets replaced; `None` if it has none. Broken JSON of a flow is searched as far as it goes.
+/// Of a form, the fields with secrets alone are written anew, and a document that is no JSON is left out as a whole.
+pub(super) fn redacted_body(body: &[u8]) -> Option<Vec<u8>> {
+    if without_mark(body).trim_ascii_start().starts_with(b"{") {
+        return searched(body);
+    }
+    let mut found = false;
+    let mut kept = Vec::with_capacity(body.len());
+    for (index, pair) in body.split(|&byte| byte == b'&').enumerate() {
+        if index > 0 {
+            kept.push(b'&');
+        }
+        let shown = redacted_pair(pair);
+        found |= shown.is_some();
+        kept.extend_from_slice(shown.as_deref().unwrap_or(pair));
+    }
+    found.then_some(kept)
+}
+
+fn redacted_pair(pair: &[u8]) -> Option<Vec<u8>> {
+    let border = pair.iter().position(|&byte| byte == b'=')?;
+    let (name, value) = pair.split_at_checked(border + 1)?;
+    let spaced: Vec<u8> = value.iter().map(|&byte| if byte == b'+' { b' ' } else { byte }).collect();
+    let text: Vec<u8> = percent_decode(&spaced).collect();
+    let shown = match is_document_field(name) && !is_json(&text) {
+        true => Some(REDACTED_FIELD.to_vec()).filter(|_| !text.trim_ascii().is_empty())?,
+        false => searched(&text)?,
+    };
+    Some([name, percent_encode(&shown, &RESERVED).to_string().as_bytes()].concat())
+}
+
+/// Whether a field, by its name with the `=`, holds the document, as the reader of callbacks sees it.
+fn is_document_field(name: &[u8]) -> bool {
+    let name = form::pairs(&String::from_utf8_lossy(name)).next().map(|(name, _)| name);
+    name.is_some_and(|name| DOCUMENT_FIELDS.contains(&name.replace('_', "").to_ascii_lowercase().as_str()))
+}
+
+/// The text with the secrets in its objects replaced; `None` if it has none. Reads every depth without recursion.
+fn searched(text: &[u8]) -> Option<Vec<u8>> {
+    let json = without_mark(text);
+    let mut kept = text.get(..text.len() - json.len())?.to_vec();
+    // The places of the arrays and objects that are not closed yet.
+    let mut open: Vec<Place> = Vec::new();
     let mut place = Place::default();
-    let (mut is_name, mut found) = (false, false);
+    let mut found = false;
     let mut rest = json;
     while let Some(&first) = rest.first() {
         let (token, after) = rest.split_at(token_length(rest));
         rest = after;
         let mut shown = token;
+        let around = open.last().copied().unwrap_or_default();
         match first {
-            b'{' | b'[' => {
-                is_name = first == b'{';
-                open.push(Open { is_object: is_name, place });
-            }
+            b'{' | b'[' => open.push(place),
             b'}' | b']' => {
                 open.pop();
             }
-            b',' => {
-                let around = open.last().copied();
-                is_name = around.is_some_and(|around| around.is_object);
-                place = around.map_or_else(Place::default, |around| around.place);
-            }
-            b'"' if is_name => {
-                let around = open.last().map_or_else(Place::default, |around| around.place);
+            b',' => place = around,
+            b'"' if after.trim_ascii_start().starts_with(b":") => {
                 let name: String = serde_json::from_slice(token).unwrap_or_default();
                 place = around.member(&name);
-                is_name = false;
             }
             b':' | b' ' | b'\t' | b'\r' | b'\n' => {}
             _ if place.is_secret && token != b"null" => {
@@ -88,7 +127,7 @@ pub(super) fn redacted(record: &[u8]) -> Option<Vec<u8>> {
     found.then_some(kept)
 }
 
-/// The bytes of the first token of a valid JSON text: a whole string, number or word, else one byte.
+/// The bytes of the first token of a JSON text: a whole string, number or word, else one byte.
 fn token_length(text: &[u8]) -> usize {
     let is_mark = |byte: &u8| b"{}[],:\" \t\r\n".contains(byte);
     match text {
@@ -99,6 +138,7 @@ fn token_length(text: &[u8]) -> usize {
                 escaped = byte == b'\\' && !escaped;
                 ends
             });
+            // One that is cut off goes to the end.
             end.map_or(text.len(), |end| end + 2)
         }
         [first, ..] if is_mark(first) => 1,

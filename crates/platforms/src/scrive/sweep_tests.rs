@@ -1,9 +1,10 @@
-//! Sweeps: flows first, then the documents that no flow brings.
+//! Sweeps: the documents that no flow brings first, then the flows.
 
 use aftersign_core::envelope::{Envelope, EnvelopeStatus};
 use aftersign_core::error::ErrorKind;
 use aftersign_core::ids::EnvelopeId;
 use aftersign_core::platform::{Access, Page, Platform, Window};
+use aftersign_core::rule::DisposePolicy;
 use aftersign_core::{Error, Remedy};
 use bytes::Bytes;
 use http::Response;
@@ -11,7 +12,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
 use super::Scrive;
-use super::tests::{FLOW, FLOW_ERROR, INSTANCE};
+use super::tests::{CLOSED, FLOW, FLOW_ERROR, ID, INSTANCE, document, found, instance, second};
 use crate::testing::{access, answer, now, play};
 
 const OUTSIDE: &str = r#"{"filter_by":"is_not_part_of_a_flow"}"#;
@@ -41,7 +42,7 @@ fn row(id: &str, mtime: &str) -> Value {
     json!({ "id": id, "status": "closed", "mtime": mtime, "sealed_file": { "id": format!("5{id}") } })
 }
 
-fn with_flow_base(value: &str) -> Access {
+pub(super) fn with_flow_base(value: &str) -> Access {
     let mut access = access(&Scrive);
     access.options.insert("flow_base".into(), value.into());
     access
@@ -67,7 +68,42 @@ fn a_sweep_goes_on_from_the_last_change_and_not_by_offset() {
     assert!(asked.contains("offset=1"));
     assert_eq!(next.as_deref(), Some("2026-11-20T09:00:00.5Z/2/outside-flows"));
     let (_, next, _) = page(&next.unwrap(), &json!({ "total_matching": 1_000, "documents": [] }));
-    assert_eq!(next, None, "an empty page is the end whatever the count says");
+    assert_eq!(next.as_deref(), Some("flows"), "an empty page is the end whatever the count says");
+}
+
+#[test]
+fn pages_are_small_because_their_rows_are_whole_documents() {
+    let at = "2026-11-20T09:00:00Z";
+    let rows = |count: u32| (1..=count).map(|n| row(&n.to_string(), at)).collect::<Vec<_>>();
+    let next_of = |cursor: &str, body: Value| {
+        let (_, next, asked) = page(cursor, &body);
+        assert!(asked.contains("max=25&"), "{asked}");
+        next.unwrap()
+    };
+    let full = next_of("2026-11-20T07:00:00Z/0/outside-flows", json!({ "documents": rows(25) }));
+    assert_eq!(full, "2026-11-20T09:00:00Z/0/outside-flows");
+    // More than a page of one moment is counted through to its end.
+    let counted = next_of(&full, json!({ "total_matching": 60, "documents": rows(25) }));
+    assert_eq!(counted, "2026-11-20T09:00:00Z/25/outside-flows");
+    let counted = next_of(&counted, json!({ "documents": rows(25) }));
+    assert_eq!(counted, "2026-11-20T09:00:00Z/50/outside-flows");
+    assert_eq!(next_of(&counted, json!({ "total_matching": 60, "documents": rows(10) })), "flows");
+    assert_eq!(
+        next_of(&counted, json!({ "documents": rows(24) })),
+        "flows",
+        "a page that is not full is the last"
+    );
+}
+
+#[test]
+fn a_row_without_an_id_is_passed_over_and_counted() {
+    let rows = json!([row("1", "2026-11-20T09:00:00Z"), 5, null, { "id": "../2" }, { "id": "" }, row("3", "2026-11-20T10:00:00Z")]);
+    let (items, next, _) =
+        page("2026-11-20T07:00:00Z/0/outside-flows", &json!({ "total_matching": 9, "documents": rows }));
+    assert_eq!(items.iter().map(|item| item.id.as_str()).collect::<Vec<_>>(), ["1", "3"]);
+    assert_eq!(next.as_deref(), Some("2026-11-20T07:00:00Z/6/outside-flows"), "nothing slips by");
+    let (list, _) = ask(&access(&Scrive), None, vec![answer(200, r#"{"total_matching":0}"#)]);
+    assert_eq!(list.unwrap_err().kind(), ErrorKind::Unintelligible, "no list is not an empty one");
 }
 
 #[test]
@@ -90,51 +126,137 @@ fn the_capped_count_and_a_list_out_of_order_lose_no_document() {
     }
 }
 
-#[test]
-fn flows_come_first_and_their_documents_are_left_out_then() {
-    let mut old: Value = serde_json::from_str(INSTANCE).unwrap();
-    let mut new = old.clone();
-    new["last_event"] = json!("2026-11-20T09:00:00.12.0000Z");
-    old["id"] = json!("08b9e7d4-d424-4e66-baa4-06ab6635aad6");
-    let (page, asked) = ask(&access(&Scrive), None, vec![answer(200, json!([old, new]).to_string())]);
-    let page = page.unwrap();
-    assert_eq!((page.items.len(), page.items[0].id.as_str()), (1, FLOW));
-    assert_eq!((page.items[0].status, page.items[0].revision.as_deref()), (EnvelopeStatus::Completed, None));
-    assert_eq!(asked, ["GET /flow/instances"]);
-    assert_eq!(page.next.as_deref(), Some("2026-11-20T07:00:00Z/0/outside-flows"), "an hour of overlap");
+fn flows(answers: Vec<Response<Bytes>>) -> (Result<Page<Envelope>, Error>, Vec<String>) {
+    ask(&access(&Scrive), Some("flows"), answers)
+}
+
+/// The flow of the fixture as a row, within the window, with other members.
+fn flow_row(more: &Value) -> Value {
+    let mut row: Value = serde_json::from_str(INSTANCE).unwrap();
+    row["last_event"] = json!("2026-11-20T09:00:00.12.0000Z");
+    row.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    row
 }
 
 #[test]
-fn where_no_flows_can_be_listed_all_documents_are() {
-    let rows = || {
-        answer(
-            200,
-            json!({ "total_matching": 2, "documents": [row("1", "2026-11-20T09:00:00Z")] }).to_string(),
-        )
-    };
+fn documents_come_first_without_those_of_flows_and_flows_last() {
+    let none = || answer(200, json!({ "total_matching": 0, "documents": [] }).to_string());
+    let (page, asked) = ask(&access(&Scrive), None, vec![none()]);
+    assert_eq!(page.unwrap(), Page { items: Vec::new(), next: Some("flows".into()) });
+    assert!(asked[0].starts_with("GET /api/v2/documents/list") && asked[0].contains(OUTSIDE), "{}", asked[0]);
+    assert!(asked[0].contains("2026-11-20T07:00:00Z"), "an hour of overlap: {}", asked[0]);
+    let old = serde_json::from_str::<Value>(INSTANCE).unwrap();
+    let new = flow_row(&json!({ "id": FLOW.to_uppercase() }));
+    let (page, asked) = flows(vec![answer(200, json!([old, new]).to_string())]);
+    let page = page.unwrap();
+    assert_eq!((page.items.len(), page.items[0].id.as_str(), page.next), (1, FLOW, None));
+    assert_eq!((page.items[0].status, page.items[0].revision.as_deref()), (EnvelopeStatus::Completed, None));
+    assert_eq!(asked, ["GET /flow/instances"]);
+}
+
+#[test]
+fn where_no_flows_can_be_listed_there_are_none() {
     let elsewhere = || answer(404, "<html>");
-    let web_page = || answer(200, "<!DOCTYPE html>");
     for refusals in [
         vec![elsewhere(), elsewhere()],
-        vec![web_page(), web_page()],
+        vec![answer(404, FLOW_ERROR)],
         vec![answer(403, FLOW_ERROR)],
         vec![answer(401, FLOW_ERROR)],
+        vec![answer(405, "")],
+        vec![answer(410, "")],
     ] {
         let count = refusals.len();
-        let answers = refusals.into_iter().chain([rows()]).collect();
-        let (page, asked) = ask(&access(&Scrive), None, answers);
-        assert_eq!(page.unwrap().next.as_deref(), Some("2026-11-20T09:00:00Z/0/all"));
-        assert!(!asked[count].contains("flow"), "{}", asked[count]);
-        assert_eq!(
-            asked.get(1).filter(|_| count == 2).is_some_and(|line| line.contains("/experimental/flow/")),
-            count == 2
-        );
+        let (page, asked) = flows(refusals);
+        assert_eq!(page.unwrap(), Page { items: Vec::new(), next: None });
+        assert_eq!(asked.len(), count);
     }
     let refused = answer(401, json!({ "error_type": "invalid_authorisation" }).to_string());
-    let (page, _) = ask(&access(&Scrive), None, vec![answer(401, ""), refused]);
+    let (page, _) = ask(&access(&Scrive), None, vec![refused]);
     assert_eq!(page.unwrap_err().remedy(), Remedy::RenewAccess, "a bad key is no good for documents either");
-    let (page, _) = ask(&access(&Scrive), None, vec![answer(500, "")]);
-    assert!(matches!(page.unwrap_err().remedy(), Remedy::Retry(_)));
+}
+
+#[test]
+fn a_page_or_a_failure_in_place_of_the_flows_is_tried_again() {
+    let web_page = || answer(200, " <!DOCTYPE html>");
+    for answers in [
+        vec![web_page(), web_page()],
+        vec![web_page(), answer(404, "<html>")],
+        vec![answer(404, "<html>"), web_page()],
+        vec![web_page(), answer(502, "<html>")],
+        vec![answer(500, "")],
+        vec![answer(200, "{}")],
+    ] {
+        let (page, _) = flows(answers.clone());
+        assert!(matches!(page.unwrap_err().remedy(), Remedy::Retry(_)), "{answers:?}");
+    }
+    let (page, asked) = flows(vec![web_page(), answer(200, "[]")]);
+    assert_eq!(page.unwrap(), Page { items: Vec::new(), next: None });
+    assert_eq!(asked[1], "GET /experimental/flow/instances");
+}
+
+#[test]
+fn an_odd_row_among_the_flows_costs_no_other() {
+    let rows = json!([17, null, [], {}, { "id": 17, "status": "completed" }, { "id": "../x" }, flow_row(&json!({}))]);
+    let (page, _) = flows(vec![answer(200, rows.to_string())]);
+    let ids: Vec<_> = page.unwrap().items.into_iter().map(|item| item.id).collect();
+    assert_eq!(ids, [EnvelopeId::new(FLOW)]);
+}
+
+#[test]
+fn a_row_of_a_flow_says_what_a_look_at_it_says() {
+    let gone = || answer(404, json!({ "error_type": "resource_not_found" }).to_string());
+    let history = || answer(200, super::tests::EXTENDED_HISTORY);
+    for (word, other) in [
+        ("failed", "rejected"),
+        ("failed", "canceled"),
+        ("failed", "closed"),
+        ("frobbed", "timedout"),
+        ("frobbed", "pending"),
+    ] {
+        let [first, last] = [answer(200, CLOSED), second(json!({ "status": other }))];
+        let documents = [last.clone(), first.clone()];
+        let mut answers = vec![instance(word), first, history(), last];
+        answers.extend((other == "closed").then(history));
+        let confirmed = found(FLOW, answers);
+        let row = answer(200, json!([flow_row(&json!({ "status": word }))]).to_string());
+        let (page, asked) = flows([row].into_iter().chain(documents).collect());
+        let row = page.unwrap().items.remove(0);
+        assert_eq!((row.status, row.revision), (confirmed.status, None), "{word} {other}");
+        assert_eq!(asked[2], format!("GET /api/v2/documents/{ID}/get"));
+    }
+    for word in ["completed", "in_progress", "cancelled", "rejected", "timed_out"] {
+        let (page, asked) =
+            flows(vec![answer(200, json!([flow_row(&json!({ "status": word }))]).to_string())]);
+        let refusal = || [gone(), gone()];
+        let mut answers = vec![instance(word)];
+        answers.extend((word != "in_progress").then(refusal).into_iter().flatten());
+        assert_eq!(page.unwrap().items[0].status, found(FLOW, answers).status, "{word}");
+        assert_eq!(asked.len(), 1, "the word is enough");
+    }
+}
+
+#[test]
+fn a_document_that_is_refused_never_ends_the_walk_over_the_flows() {
+    let ended = |id: &str| flow_row(&json!({ "id": id, "status": "failed" }));
+    let other = "08b9e7d4-d424-4e66-baa4-06ab6635aad6";
+    let rows = || answer(200, json!([ended(other), ended(FLOW)]).to_string());
+    let forbidden = || answer(403, json!({ "error_type": "insufficient_privileges" }).to_string());
+    let rejected = || answer(200, document(json!({ "status": "rejected" })));
+    let (page, asked) = flows(vec![rows(), forbidden(), rejected(), forbidden(), forbidden()]);
+    let told: Vec<_> = page.unwrap().items.into_iter().map(|row| (row.id, row.status)).collect();
+    assert_eq!(
+        told,
+        [(EnvelopeId::new(other), EnvelopeStatus::Declined), (EnvelopeId::new(FLOW), EnvelopeStatus::Failed)]
+    );
+    assert_eq!(asked.len(), 5);
+    for disturbance in [answer(503, ""), answer(429, "{}"), answer(404, "<html>"), answer(200, "<html>")] {
+        let (page, _) = flows(vec![rows(), disturbance]);
+        assert!(matches!(page.unwrap_err().remedy(), Remedy::Retry(_)));
+    }
+    let hostile =
+        flow_row(&json!({ "status": "failed", "process_parameters": { "documents": { "d": "../x" } } }));
+    let (page, asked) = flows(vec![answer(200, json!([hostile]).to_string())]);
+    assert_eq!((page.unwrap().items[0].status, asked.len()), (EnvelopeStatus::Failed, 1));
 }
 
 #[test]
@@ -144,7 +266,9 @@ fn a_server_that_does_not_know_the_filter_is_asked_without_it() {
         let refused = || answer(400, json!({ "error_type": kind }).to_string());
         let rows = json!({ "total_matching": 2, "documents": [row("1", "2026-11-20T09:00:00Z")] });
         let (page, asked) = ask(&access(&Scrive), cursor, vec![refused(), answer(200, rows.to_string())]);
-        assert_eq!(page.unwrap().next.as_deref(), Some("2026-11-20T09:00:00Z/0/all"), "and so it goes on");
+        let page = page.unwrap();
+        assert_eq!(page.next.as_deref(), Some("2026-11-20T09:00:00Z/0/all"), "and so it goes on");
+        assert_eq!(Scrive.default_dispose(&page.items[0]), DisposePolicy::Never, "it may be one of a flow");
         assert_eq!((asked[0].contains(OUTSIDE), asked[1].contains(OUTSIDE)), (true, false));
         let (page, _) = ask(&access(&Scrive), cursor, vec![refused(), refused()]);
         assert_eq!(page.unwrap_err().remedy(), Remedy::AskPerson, "something else is wrong with it");
@@ -155,14 +279,21 @@ fn a_server_that_does_not_know_the_filter_is_asked_without_it() {
 
 #[test]
 fn an_account_can_name_the_older_base_of_flow_or_none() {
-    let (page, asked) = ask(&with_flow_base("/experimental/flow"), None, vec![answer(200, "[]")]);
-    assert!(page.unwrap().next.is_some());
+    let (page, asked) = ask(&with_flow_base("/experimental/flow"), Some("flows"), vec![answer(200, "[]")]);
+    assert_eq!(page.unwrap(), Page { items: Vec::new(), next: None });
     assert_eq!(asked, ["GET /experimental/flow/instances"]);
+    let error = Scrive.changed_since(&with_flow_base("off"), &window(Some("flows"))).unwrap_err();
+    assert_eq!(error.remedy(), Remedy::Abandon);
     let none = answer(200, json!({ "total_matching": 0, "documents": [] }).to_string());
     let (page, asked) = ask(&with_flow_base("off"), None, vec![none]);
     assert_eq!(page.unwrap(), Page { items: Vec::new(), next: None });
     assert!(asked[0].starts_with("GET /api/v2/documents/list") && !asked[0].contains(OUTSIDE));
-    for (value, says) in [("off", "is off"), ("/flows", "none of")] {
+    let rows = json!({ "documents": [row("1", "2026-11-20T09:00:00Z")] });
+    let (page, _) = ask(&with_flow_base("off"), None, vec![answer(200, rows.to_string())]);
+    assert_eq!(Scrive.default_dispose(&page.unwrap().items[0]), DisposePolicy::Never);
+    let (page, _) = ask(&access(&Scrive), None, vec![answer(200, rows.to_string())]);
+    assert_eq!(Scrive.default_dispose(&page.unwrap().items[0]), DisposePolicy::AfterExtension);
+    for (value, says) in [("off", "is off"), ("/flows", "must be one of")] {
         let error = Scrive.fetch_envelope(&with_flow_base(value), &EnvelopeId::new(FLOW)).unwrap_err();
         assert_eq!((error.kind(), error.remedy()), (ErrorKind::Misconfigured, Remedy::AskPerson));
         assert!(error.to_string().contains(says), "{error}");

@@ -62,11 +62,22 @@ pub(super) struct Document {
     /// Verbatim, because they are the customer's own.
     pub(super) tags: Option<Box<RawValue>>,
     #[serde(deserialize_with = "lenient::value")]
+    pub(super) experimental_features: Option<Features>,
+    #[serde(deserialize_with = "lenient::value")]
     pub(super) is_template: Option<bool>,
     #[serde(deserialize_with = "lenient::value")]
     pub(super) is_trashed: Option<bool>,
     #[serde(deserialize_with = "lenient::value")]
     pub(super) is_deleted: Option<bool>,
+}
+
+/// What newer answers tell of a document besides.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(super) struct Features {
+    /// By what the document is managed.
+    #[serde(deserialize_with = "lenient::text")]
+    pub(super) process_management: Option<String>,
 }
 
 /// A file named in a document.
@@ -160,7 +171,8 @@ pub(super) struct Field {
 pub(super) struct DocumentList {
     #[serde(default, deserialize_with = "lenient::value")]
     pub(super) total_matching: Option<u64>,
-    pub(super) documents: Vec<Document>,
+    #[serde(deserialize_with = "lenient::rows")]
+    pub(super) documents: Vec<Option<Document>>,
 }
 
 /// `GET documents/{id}/history`.

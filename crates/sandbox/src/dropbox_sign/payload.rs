@@ -48,6 +48,7 @@ fn event_of(envelope: &Envelope, step: Step) -> Option<Event> {
         }
         Step::End(Outcome::InProgress)
         | Step::Trouble(_)
+        | Step::Delivered(_)
         | Step::Activated
         | Step::FilesReady
         | Step::Settle

@@ -104,6 +104,7 @@ fn calls(envelope: &Envelope, step: Step) -> Vec<Call> {
         // A cancellation is not announced; the rest does not exist here.
         Step::End(Outcome::Cancelled | Outcome::InProgress)
         | Step::Trouble(_)
+        | Step::Delivered(_)
         | Step::Activated
         | Step::InterimFiles
         | Step::FilesReady

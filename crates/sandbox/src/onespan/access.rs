@@ -1,8 +1,8 @@
 //! Who may do what: the API key, sent as it is, and tokens of two kinds, which end.
 //!
-//! A token's life is the platform's on the world's clock, but never shorter than a client needs to use it; what the answer
-//! says of its end is true. An account of the real platform chooses one of the families (key and client app, or OAuth 2.0);
-//! here all of them work.
+//! A token's life is the platform's on the world's clock, but never shorter than a client needs that renews ahead of the end;
+//! what the answer says of its end is true, unless a fault revokes the token before. An account of the real platform chooses
+//! one of the families (key and client app, or OAuth 2.0); here all of them work.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{OWNER, error, sender_id, senders, spoiled};
+use crate::clock::Pace;
 use crate::config::Vendor;
 use crate::exchange::{Answer, Inbound, Operation, parse_form, perform};
 use crate::faults::OperationClass;
@@ -24,8 +25,13 @@ use crate::world::{State, World};
 const CLIENT_APP_SECONDS: f64 = 1800.0;
 /// The life of an OAuth 2.0 token.
 const OAUTH_SECONDS: f64 = 299.0;
-/// No token ends sooner, however fast the world runs: a client must be able to use it at all.
-const TOKEN_REAL_MIN: Duration = Duration::from_secs(3);
+/// No client app's token ends sooner, however fast the world runs: clients renew up to a minute ahead, and must be able to use
+/// one again before.
+const CLIENT_APP_REAL_MIN: Duration = Duration::from_secs(90);
+/// The same for OAuth 2.0, where ten seconds ahead are documented.
+const OAUTH_REAL_MIN: Duration = Duration::from_secs(30);
+/// After which share of its life a revoked token is refused: never while it is new, which would look like a wrong credential.
+const REVOKED_AFTER: (f64, f64) = (0.1, 0.5);
 
 /// An access token that was given out.
 #[derive(Debug, Clone)]
@@ -34,6 +40,18 @@ pub(crate) struct Token {
     /// `None`: the account's owner.
     sender: Option<String>,
     until: Instant,
+    /// When a fault takes it back, although its answer promised more.
+    revoked_from: Option<Instant>,
+}
+
+impl Token {
+    fn lives_at(&self, now: Instant) -> bool {
+        now < self.until
+    }
+
+    fn is_revoked_at(&self, now: Instant) -> bool {
+        self.revoked_from.is_some_and(|from| now >= from)
+    }
 }
 
 /// What a caller has shown to be.
@@ -59,8 +77,8 @@ impl Access {
 pub(super) fn authenticate(world: &World, inbound: &Inbound) -> Option<Access> {
     let (scheme, credential) = inbound.header("authorization")?.split_once(' ')?;
     let now = Instant::now();
-    world.look(|s| {
-        let mut accounts = s.accounts.values().filter(|account| account.spec.vendor == Vendor::OneSpan);
+    world.change(|s| {
+        let mut accounts = s.accounts.values_mut().filter(|account| account.spec.vendor == Vendor::OneSpan);
         if scheme.eq_ignore_ascii_case("basic") {
             let account = accounts.find(|account| account.spec.api_key == credential)?;
             return Some(Access { account: account.spec.id.clone(), sender: None });
@@ -68,11 +86,20 @@ pub(super) fn authenticate(world: &World, inbound: &Inbound) -> Option<Access> {
         if !scheme.eq_ignore_ascii_case("bearer") {
             return None;
         }
-        accounts.find_map(|account| {
-            let fits = |token: &&Token| token.value == credential && now < token.until;
-            let token = account.tokens.iter().find(fits)?;
-            Some(Access { account: account.spec.id.clone(), sender: token.sender.clone() })
-        })
+        let (access, revoked) = accounts.find_map(|account| {
+            let fits = |token: &Token| token.value == credential && token.lives_at(now);
+            let position = account.tokens.iter().position(fits)?;
+            let revoked = account.tokens[position].is_revoked_at(now);
+            let sender = account.tokens[position].sender.clone();
+            if revoked {
+                account.tokens.remove(position);
+            }
+            Some((Access { account: account.spec.id.clone(), sender }, revoked))
+        })?;
+        if revoked {
+            s.count_fault("token-revoked");
+        }
+        (!revoked).then_some(access)
     })
 }
 
@@ -108,8 +135,8 @@ fn client_app(world: &World, inbound: &Inbound) -> Answer {
             }
             _ => return error(400, "error.validation.type", "The type must be OWNER or SENDER."),
         };
-        let (real, until) = life(world, CLIENT_APP_SECONDS);
-        let value = add_token(world, s, &account, sender, until, None);
+        let real = life(world.pace, CLIENT_APP_SECONDS, CLIENT_APP_REAL_MIN);
+        let value = add_token(world, s, &account, sender, real, None);
         let ends = Timestamp::now().as_millisecond() + i64::try_from(real.as_millis()).unwrap_or(0);
         Answer::ok(json!({ "accessToken": value, "expiresAt": ends }))
     })
@@ -140,10 +167,10 @@ fn oauth(world: &World, inbound: &Inbound) -> Answer {
                 }
             }
         };
-        let (real, until) = life(world, OAUTH_SECONDS);
+        let real = life(world.pace, OAUTH_SECONDS, OAUTH_REAL_MIN);
         let expiry = Timestamp::now().as_second() + i64::try_from(real.as_secs()).unwrap_or(0);
         let claims = json!({ "sub": account, "exp": expiry });
-        let value = add_token(world, s, &account, sender, until, Some(&claims));
+        let value = add_token(world, s, &account, sender, real, Some(&claims));
         Answer::ok(json!({
             "access_token": value, "token_type": "Bearer", "scope": "account",
             "expires_in": real.as_secs(),
@@ -151,10 +178,9 @@ fn oauth(world: &World, inbound: &Inbound) -> Answer {
     })
 }
 
-/// How long a token really lives from now on, and until when.
-fn life(world: &World, seconds: f64) -> (Duration, Instant) {
-    let real = world.pace.seconds(seconds).max(TOKEN_REAL_MIN);
-    (real, Instant::now() + real)
+/// How long a token really lives.
+fn life(pace: Pace, seconds: f64, real_min: Duration) -> Duration {
+    pace.seconds(seconds).max(real_min)
 }
 
 /// The account that has both secrets.
@@ -176,12 +202,12 @@ fn add_token(
     state: &mut State,
     account: &str,
     sender: Option<String>,
-    until: Instant,
+    real: Duration,
     claims: Option<&Value>,
 ) -> String {
     let now = Instant::now();
     let Some(account) = state.accounts.get_mut(account) else { return String::new() };
-    account.tokens.retain(|token| now < token.until);
+    account.tokens.retain(|token| token.lives_at(now));
     account.tokens_given += 1;
     let mut rng = Rng::keyed(world.seed, &format!("{}/token/{}", account.spec.id, account.tokens_given));
     let value = match claims {
@@ -192,6 +218,44 @@ fn add_token(
             format!("{head}.{}.{}", part(&claims.to_string()), part(&rng.hex(32)))
         }
     };
-    account.tokens.push(Token { value: value.clone(), sender, until });
+    let revoked_from = rng.chance(world.lossy).then(|| {
+        let (low, high) = REVOKED_AFTER;
+        now + real.mul_f64(rng.between_f64(low, high))
+    });
+    account.tokens.push(Token { value: value.clone(), sender, until: now + real, revoked_from });
     value
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::{
+        CLIENT_APP_REAL_MIN, CLIENT_APP_SECONDS, OAUTH_REAL_MIN, OAUTH_SECONDS, REVOKED_AFTER, Token, life,
+    };
+    use crate::clock::Pace;
+
+    #[test]
+    fn a_token_lives_as_long_as_the_platform_says_but_long_enough_to_be_used_again() {
+        let lives = |scale: f64| {
+            let pace = Pace::new(scale).unwrap();
+            let seconds = [(CLIENT_APP_SECONDS, CLIENT_APP_REAL_MIN), (OAUTH_SECONDS, OAUTH_REAL_MIN)];
+            seconds.map(|(seconds, real_min)| life(pace, seconds, real_min).as_secs())
+        };
+        assert_eq!(lives(1.0), [1800, 299]);
+        assert_eq!(lives(3600.0), [90, 30]);
+        // The shortest a client can have used one before it is revoked.
+        assert!(OAUTH_REAL_MIN.mul_f64(REVOKED_AFTER.0) >= Duration::from_secs(3));
+    }
+
+    #[test]
+    fn a_token_ends_when_it_said_and_a_revoked_one_sooner() {
+        let now = Instant::now();
+        let after = |seconds| now + Duration::from_secs(seconds);
+        let kept = Token { value: "t".to_owned(), sender: None, until: after(30), revoked_from: None };
+        let revoked = Token { revoked_from: Some(after(3)), ..kept.clone() };
+        assert!(kept.lives_at(after(29)) && !kept.lives_at(after(30)));
+        assert!(!kept.is_revoked_at(after(29)));
+        assert!(!revoked.is_revoked_at(after(2)) && revoked.is_revoked_at(after(3)));
+    }
 }

@@ -179,7 +179,8 @@ fn events_of(world: &World, envelope: &Envelope, step: Step) -> Vec<Event> {
         Step::Signed(index) => of_signature(envelope, index, signer_id(index)),
         Step::End(outcome) => of_end(envelope, outcome, sender).into_iter().collect(),
         // Nothing is announced twice or afterwards; the rest does not exist here.
-        Step::InterimFiles
+        Step::Delivered(_)
+        | Step::InterimFiles
         | Step::FilesReady
         | Step::Settle
         | Step::Shown

@@ -58,7 +58,7 @@ pub(crate) struct PackageState {
     pub(crate) active: bool,
     /// In the trash, by whomever.
     pub(crate) trashed: bool,
-    /// Deleted for good by a client: not readable any more.
+    /// Deleted for good, also from the trash: not readable any more.
     purged: bool,
     archived: bool,
     /// When it last changed.
@@ -195,6 +195,12 @@ fn readable<'a>(state: &'a State, account: &str, id: &str) -> Option<&'a Envelop
 
 fn is_readable(envelope: &Envelope) -> bool {
     !envelope.package.purged && (envelope.deleted.is_none() || envelope.package.trashed)
+}
+
+/// Somebody else deletes the package for good, wherever it lies; `false` if it is gone already or no package.
+pub(crate) fn purge(state: &mut State, id: &str) -> bool {
+    let package = state.envelope_mut(id).filter(|envelope| envelope.vendor == Vendor::OneSpan);
+    package.is_some_and(|envelope| !std::mem::replace(&mut envelope.package.purged, true))
 }
 
 /// What stands in the signer's way begins; `false` if there is nothing or they have signed.

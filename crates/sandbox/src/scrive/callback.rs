@@ -27,7 +27,7 @@ enum Scheme {
 /// The callback of a step, if it has one.
 pub(super) fn of_step(account: &Account, envelope: &Envelope, step: Step) -> Option<Outgoing> {
     let is_final = match step {
-        Step::Created | Step::Viewed(_) | Step::Signed(_) => false,
+        Step::Created | Step::Trouble(_) | Step::Delivered(_) | Step::Viewed(_) | Step::Signed(_) => false,
         Step::End(_) | Step::Sealed | Step::Extended => true,
         _ => return None,
     };

@@ -7,6 +7,7 @@ use super::number;
 use super::paper::{Attachment, Paper};
 use crate::ledger::Outcome;
 use crate::rng::Rng;
+use crate::script::Trouble;
 use crate::world::{Account, HistoryEvent, Signer, SignerState, World};
 
 const DAYS_TO_SIGN: i64 = 90;
@@ -129,6 +130,9 @@ fn parties(
         let mut rng = Rng::keyed(envelope.seed, &format!("party/{}/{index}", paper.id));
         let id = if paper.is_of_flow() { number(&mut rng) } else { signer.id.clone() };
         let link = format!("/s/{}/{id}/{}", paper.id, rng.hex(16));
+        // Only who is invited by e-mail can have an invitation that bounces.
+        let by_api =
+            rng.chance(0.5) && envelope.script.signers.get(index).is_none_or(|s| s.trouble.is_none());
         party(&Party {
             user_id: None,
             name: &signer.name,
@@ -139,7 +143,7 @@ fn parties(
             signer: Some(signer),
             reason: Some(&envelope.script.decline_reason),
             attachments: own.collect(),
-            sign_url: rng.chance(0.5).then_some(link),
+            sign_url: by_api.then_some(link),
             id,
         })
     };
@@ -169,6 +173,7 @@ fn party(party: &Party<'_>) -> Value {
         SignerState::Signed(at) => (Some(micros(at)), None),
         SignerState::Declined(at) => (None, Some(micros(at))),
     };
+    let has_bounced = party.signer.is_some_and(|signer| signer.trouble == Some(Trouble::EmailBounce));
     let seen = party.signer.and_then(|signer| signer.viewed_at).map(micros);
     json!({
         "id": party.id,
@@ -191,7 +196,7 @@ fn party(party: &Party<'_>) -> Value {
         "rejection_reason": rejected.and(party.reason),
         "sign_success_redirect_url": null,
         "rejection_redirect_url": null,
-        "email_delivery_status": "delivered",
+        "email_delivery_status": if has_bounced { "not_delivered" } else { "delivered" },
         "mobile_delivery_status": "unknown",
         "confirmation_email_delivery_status": "unknown",
         "delivery_method": if party.sign_url.is_some() { "api" } else { "email" },
@@ -237,6 +242,8 @@ fn lines(event: &HistoryEvent) -> &'static [(&'static str, &'static str)] {
             ("initiated", "The document was initiated."),
             ("sent", "An invitation to sign the document was sent."),
         ],
+        "DeliveryProblem" => &[("deliveryproblem", "The invitation could not be delivered.")],
+        "Delivered" => &[("delivered", "The invitation was delivered.")],
         "WorkstepOpened" => &[("opened", "The document was opened.")],
         "WorkstepFinished" => &[("signed", "The document was signed.")],
         "WorkstepRejected" => &[("rejected", "The document was rejected.")],

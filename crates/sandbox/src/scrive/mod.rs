@@ -26,9 +26,9 @@ use crate::exchange::{Answer, Inbound};
 use crate::ledger::{DeletedBy, Outcome};
 use crate::life::Step;
 use crate::rng::Rng;
-use crate::script::{DOCUMENT_BYTES_MAX, FileScript};
+use crate::script::{DOCUMENT_BYTES_MAX, EnvelopeScript, FileScript, Trouble};
 use crate::sender::Outgoing;
-use crate::world::{Account, Envelope, World};
+use crate::world::{Account, Envelope, SignerState, World};
 use paper::Paper;
 
 /// What sealing adds to a document: the evidence package is inside.
@@ -119,10 +119,44 @@ pub(crate) fn after_seal(world: &World, envelope: &Envelope) -> Option<(f64, Ste
     extends(envelope).then_some((world.extension_after_days * MINUTES_OF_A_DAY, Step::Extended))
 }
 
-/// Whether the platform replaces the sealed file after a while. Qualified signatures are not extended; a flow's documents are
-/// not either here, because nothing documented tells a client of it.
+/// How the document or the documents of a new envelope start. Qualified signatures are not extended; of a flow's seals
+/// nothing documented tells a client, so a world may go without their extension.
+pub(crate) fn papers(world: &World, vendor: Vendor, script: &EnvelopeScript) -> Papers {
+    let to_be_extended = match vendor {
+        Vendor::Scrive => !script.qualified,
+        Vendor::ScriveFlow => world.extend_flows,
+        Vendor::DropboxSign | Vendor::ESignAnyWhere | Vendor::OneSpan => false,
+    };
+    Papers::new(to_be_extended)
+}
+
+/// The invitation of a signer bounces; `false` if it does not. A flow's participants are not the document API's to invite.
+pub(crate) fn bounce(envelope: &mut Envelope, index: usize) -> bool {
+    let trouble = envelope.script.signers.get(index).and_then(|signer| signer.trouble);
+    let bounces = envelope.vendor == Vendor::Scrive && trouble == Some(Trouble::EmailBounce);
+    let waiting = envelope.signers.get_mut(index).filter(|signer| signer.state == SignerState::Waiting);
+    let Some(signer) = waiting.filter(|_| bounces) else { return false };
+    signer.trouble = trouble;
+    true
+}
+
+/// The invitation that bounced arrives: at the same address, or at the one that the author has corrected. `false` if none
+/// had bounced.
+pub(crate) fn deliver(envelope: &mut Envelope, index: usize) -> bool {
+    let is_corrected = Rng::keyed(envelope.seed, &format!("corrected/{index}")).chance(0.5);
+    let is_scrive = envelope.vendor == Vendor::Scrive;
+    let bounced = envelope.signers.get_mut(index).filter(|signer| is_scrive && signer.trouble.is_some());
+    let Some(signer) = bounced else { return false };
+    signer.trouble = None;
+    if is_corrected {
+        signer.email = format!("corrected.{}", signer.email);
+    }
+    true
+}
+
+/// Whether the platform replaces the sealed files after a while.
 pub(crate) fn extends(envelope: &Envelope) -> bool {
-    envelope.vendor == Vendor::Scrive && envelope.outcome == Outcome::Completed && !envelope.script.qualified
+    envelope.scrive.to_be_extended && envelope.outcome == Outcome::Completed
 }
 
 /// Whether that is still to come.
@@ -130,15 +164,15 @@ pub(crate) fn awaits_extension(envelope: &Envelope) -> bool {
     extends(envelope) && envelope.scrive.extended_at.is_none()
 }
 
-/// Extends the seal and gives the new file; `None` if the document is not there any more.
-pub(crate) fn extend(envelope: &mut Envelope, now: Timestamp) -> Option<Arc<Artifact>> {
+/// Extends the seals and gives the new files; none if the envelope is not there any more.
+pub(crate) fn extend(envelope: &mut Envelope, now: Timestamp) -> Vec<Arc<Artifact>> {
     if !awaits_extension(envelope) || is_removed(envelope) {
-        return None;
+        return Vec::new();
     }
-    let extended = Arc::new(sealed_pdf(&Paper::of(envelope), 2));
+    let extended: Vec<_> = paper::papers_of(envelope).map(|paper| Arc::new(sealed_pdf(&paper, 2))).collect();
     envelope.scrive.extended_at = Some(now);
-    envelope.artifacts.push(Arc::clone(&extended));
-    Some(extended)
+    envelope.artifacts.extend(extended.iter().map(Arc::clone));
+    extended
 }
 
 /// Whether it is deleted or in the trash.

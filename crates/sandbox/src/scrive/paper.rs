@@ -18,6 +18,8 @@ use crate::world::{Envelope, SignerState, State};
 /// What an envelope of Scrive has beyond the others'.
 #[derive(Debug, Default)]
 pub(crate) struct Papers {
+    /// Whether the sealed files are replaced after a while, once it is closed.
+    pub(super) to_be_extended: bool,
     pub(crate) sealed: bool,
     pub(crate) extended_at: Option<Timestamp>,
     pub(crate) trashed: bool,
@@ -46,6 +48,10 @@ impl Stamp {
 }
 
 impl Papers {
+    pub(super) fn new(to_be_extended: bool) -> Papers {
+        Papers { to_be_extended, ..Papers::default() }
+    }
+
     /// A step was taken.
     pub(crate) fn advance(&mut self, step: Step, now: Timestamp) {
         match step {

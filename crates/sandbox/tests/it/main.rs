@@ -4,6 +4,7 @@
 mod dropbox_sign;
 mod esignanywhere;
 mod onespan;
+mod onespan_tokens;
 mod scrive;
 mod scrive_flow;
 mod support;

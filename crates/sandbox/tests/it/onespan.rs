@@ -8,17 +8,17 @@ use aftersign_sandbox::{
 };
 use axum::http::Method;
 use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::support::{Client, Got, KEY, Received, Receiver, config, patiently, sha256, until};
 
-const VENDOR: Vendor = Vendor::OneSpan;
+pub(crate) const VENDOR: Vendor = Vendor::OneSpan;
 const CALLBACK_KEY: &str = "AbCdEf0123456789AbCdEf0123456789";
-const OWNER: &str = "sender@example.com";
-const ANNA: &str = "anna.sender@example.com";
+pub(crate) const OWNER: &str = "sender@example.com";
+pub(crate) const ANNA: &str = "anna.sender@example.com";
 
-async fn world(settings: SandboxConfig, callback_url: &str) -> Sandbox {
+pub(crate) async fn world(settings: SandboxConfig, callback_url: &str) -> Sandbox {
     let sandbox = Sandbox::start(settings).await.unwrap();
     let secrets = [("callback_key", CALLBACK_KEY), ("client_id", "app"), ("client_secret", "s3cret")];
     sandbox.open_account(AccountSpec {
@@ -40,7 +40,7 @@ fn held() -> EnvelopeScript {
     }
 }
 
-fn held_by(sender: &str) -> EnvelopeScript {
+pub(crate) fn held_by(sender: &str) -> EnvelopeScript {
     EnvelopeScript { sender: sender.to_owned(), ..held() }
 }
 
@@ -60,28 +60,12 @@ fn names(receiver: &Receiver, package: &str) -> Vec<String> {
     names
 }
 
-async fn with(sandbox: &Sandbox, authorization: &str, path: &str) -> Got {
+pub(crate) async fn with(sandbox: &Sandbox, authorization: &str, path: &str) -> Got {
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let url = format!("{}{path}", sandbox.base_url(VENDOR));
     let response = http.get(url).header("authorization", authorization).send().await.unwrap();
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     Got { status, headers, body: response.bytes().await.unwrap().to_vec() }
-}
-
-async fn client_app_token(sandbox: &Sandbox, body: Value) -> Got {
-    Client::new(sandbox, VENDOR).post("/apitoken/clientApp/accessToken", Some(body)).await
-}
-
-async fn oauth_token(sandbox: &Sandbox, secret: &str, form: &str) -> (u16, Value) {
-    let http = reqwest::Client::builder().no_proxy().build().unwrap();
-    let request = http
-        .post(format!("{}/oauth2/token", sandbox.base_url(VENDOR)))
-        .basic_auth("app", Some(secret))
-        .header("content-type", "application/x-www-form-urlencoded")
-        .body(form.to_owned());
-    let response = request.send().await.unwrap();
-    let status = response.status().as_u16();
-    (status, serde_json::from_str(&response.text().await.unwrap()).unwrap())
 }
 
 async fn listed(client: &Client, query: &str) -> Vec<String> {
@@ -108,69 +92,6 @@ async fn the_api_key_is_taken_as_it_is_and_errors_have_the_platforms_shape() {
     assert_eq!(missing.status, 404);
     assert!(missing.json()["messageKey"].as_str().unwrap().starts_with("error.notFound."));
     sandbox.stop().await;
-}
-
-#[tokio::test]
-async fn a_client_app_token_says_when_it_ends_and_a_senders_shows_only_their_packages() {
-    let sandbox = world(config(1.0), "").await;
-    let own = sandbox.create_envelope("hr", held_by(ANNA));
-    let others = sandbox.create_envelope("hr", held_by(OWNER));
-    let ask = |kind: &str, email: &str| json!({"clientId":"app","secret":"s3cret","type":kind,"email":email});
-    let wrong = client_app_token(&sandbox, json!({"clientId":"app","secret":"no","type":"OWNER"})).await;
-    assert_eq!(wrong.status, 401);
-    assert_eq!(client_app_token(&sandbox, ask("SENDER", "nobody@example.com")).await.status, 404);
-
-    let answer = client_app_token(&sandbox, ask("SENDER", ANNA)).await.json();
-    let left = answer["expiresAt"].as_i64().unwrap() - jiff::Timestamp::now().as_millisecond();
-    assert!((1_790_000..=1_800_000).contains(&left), "milliseconds until the end: {left}");
-    let bearer = format!("Bearer {}", answer["accessToken"].as_str().unwrap());
-    let list = with(&sandbox, &bearer, "/api/packages").await.json();
-    assert_eq!((list["count"].as_u64(), list["results"][0]["id"].as_str()), (Some(1), Some(own.as_str())));
-    assert_eq!(with(&sandbox, &bearer, &format!("/api/packages/{own}")).await.status, 200);
-    let refused = with(&sandbox, &bearer, &format!("/api/packages/{others}")).await;
-    assert_eq!(
-        (refused.status, refused.json()["messageKey"].as_str()),
-        (403, Some("error.forbidden.noPermission"))
-    );
-    assert_eq!(with(&sandbox, &bearer, &format!("/api/packages?ownerEmail={OWNER}")).await.status, 403);
-
-    let owner = client_app_token(&sandbox, json!({"clientId":"app","secret":"s3cret","type":"OWNER"})).await;
-    let bearer = format!("Bearer {}", owner.json()["accessToken"].as_str().unwrap());
-    for id in [&own, &others] {
-        assert_eq!(with(&sandbox, &bearer, &format!("/api/packages/{id}")).await.status, 200);
-    }
-    sandbox.stop().await;
-}
-
-#[tokio::test]
-async fn an_oauth_token_lives_299_seconds_of_the_world_and_is_refused_afterwards() {
-    let sandbox = world(config(1.0), "").await;
-    let own = sandbox.create_envelope("hr", held_by(ANNA));
-    assert_eq!(oauth_token(&sandbox, "no", "grant_type=client_credentials").await.0, 401);
-    let (status, refused) = oauth_token(&sandbox, "s3cret", "grant_type=authorization_code").await;
-    assert_eq!((status, refused["error"].as_str()), (400, Some("unsupported_grant_type")));
-    let anna = Client::new(&sandbox, VENDOR).get("/api/account/senders?search=anna").await.json();
-    let id = anna["results"][0]["id"].as_str().unwrap();
-    assert!(id.len() == 12 && id.chars().all(|c| c.is_ascii_alphanumeric()));
-    let form = format!("grant_type=client_credentials&sender_id={id}");
-    let (_, answer) = oauth_token(&sandbox, "s3cret", &form).await;
-    assert_eq!((answer["expires_in"].as_u64(), answer["token_type"].as_str()), (Some(299), Some("Bearer")));
-    let token = answer["access_token"].as_str().unwrap();
-    let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
-    let expiry = serde_json::from_slice::<Value>(&claims).unwrap()["exp"].as_i64().unwrap();
-    assert!((290..=299).contains(&(expiry - jiff::Timestamp::now().as_second())));
-    let list = with(&sandbox, &format!("Bearer {token}"), "/api/packages").await.json();
-    assert_eq!(list["results"][0]["id"], own.as_str());
-    sandbox.stop().await;
-
-    let fast = world(config(1_000_000.0), "").await;
-    let (_, answer) = oauth_token(&fast, "s3cret", "grant_type=client_credentials").await;
-    assert_eq!(answer["expires_in"], 3);
-    let bearer = format!("Bearer {}", answer["access_token"].as_str().unwrap());
-    assert_eq!(with(&fast, &bearer, "/api/session").await.status, 200);
-    patiently("the token's end", async { while with(&fast, &bearer, "/api/session").await.status != 401 {} })
-        .await;
-    fast.stop().await;
 }
 
 #[tokio::test]
@@ -418,6 +339,33 @@ async fn a_trashed_package_stays_readable_can_be_restored_and_a_deleted_one_is_g
     let lost = sandbox.create_envelope("hr", held());
     sandbox.delete_as_other(&lost);
     receiver.wait_for(|r| is(r, "PACKAGE_DELETE") && body(r)["packageId"] == lost.as_str()).await;
+    sandbox.stop().await;
+}
+
+#[tokio::test]
+async fn what_lies_in_the_trash_can_be_deleted_by_others() {
+    let receiver = Receiver::start().await;
+    let sandbox = world(config(3600.0), &receiver.url).await;
+    let client = Client::new(&sandbox, VENDOR);
+    let [cancelled, trashed] = [(); 2].map(|()| sandbox.create_envelope("hr", held()));
+    sandbox.cancel(&cancelled);
+    sandbox.complete(&trashed);
+    let path = |id: &str| format!("/api/packages/{id}");
+    assert_eq!(client.post(&path(&trashed), Some(json!({"trashed": true}))).await.status, 200);
+    for (id, by) in [(&cancelled, DeletedBy::Other), (&trashed, DeletedBy::Client)] {
+        assert_eq!(client.get(&path(id)).await.json()["trashed"], true);
+        sandbox.delete_as_other(id);
+        sandbox.delete_as_other(id);
+        assert_eq!(client.get(&path(id)).await.status, 404);
+        assert_eq!(client.post(&path(id), Some(json!({"trashed": false}))).await.status, 404);
+        assert!(!listed(&client, "query=trashed").await.contains(id));
+        assert_eq!(sandbox.ledger().envelope(id).unwrap().deleted.as_ref().unwrap().by, by);
+    }
+    patiently("all callbacks", sandbox.lives_ended()).await;
+    for id in [&cancelled, &trashed] {
+        let told = names(&receiver, id);
+        assert_eq!(told.iter().filter(|name| *name == "PACKAGE_DELETE").count(), 1);
+    }
     sandbox.stop().await;
 }
 

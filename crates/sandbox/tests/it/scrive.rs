@@ -2,7 +2,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use aftersign_sandbox::{
-    DeletedBy, EnvelopeScript, FaultProfile, FileScript, Sandbox, SandboxConfig, SignerScript, Vendor,
+    DeletedBy, EnvelopeScript, FaultProfile, FileScript, Sandbox, SandboxConfig, SignerScript, Trouble,
+    Vendor,
 };
 use serde_json::{Value, json};
 
@@ -174,6 +175,70 @@ async fn a_closed_document_is_sealed_after_a_moment_and_extended_after_a_while()
         record.artifacts.iter().map(|a| (a.kind, a.version, a.sha256.clone(), a.bytes)).collect();
     let expected = |version, body: &[u8]| ("signed-pdf", version, sha256(body), body.len() as u64);
     assert_eq!(versions, [expected(1, &main.body), expected(2, &extended.body)]);
+    sandbox.stop().await;
+}
+
+#[tokio::test]
+async fn a_first_version_is_told_of_in_time_only_if_an_end_was_acknowledged_before_the_extension() {
+    let receiver = Receiver::start().await;
+    receiver.answer_with(503, "");
+    let settings = SandboxConfig { extension_after_days: 0.01, ..config(3600.0) };
+    let sandbox = world(VENDOR, settings, &receiver.url).await;
+    let id = sandbox.create_envelope("hr", held());
+    sandbox.complete(&id);
+    let record = |sandbox: &Sandbox| sandbox.ledger().envelope(&id).unwrap().clone();
+    until(&sandbox, "the extension", |s| record(s).extended_at.is_some()).await;
+    receiver.answer_with(200, "");
+    until(&sandbox, "the acknowledgement", |s| record(s).announced).await;
+    assert!(!record(&sandbox).announced_before_extension);
+    sandbox.stop().await;
+
+    let settings = SandboxConfig { extension_after_days: 0.5, ..config(36_000.0) };
+    let sandbox = world(VENDOR, settings, &receiver.url).await;
+    let id = sandbox.create_envelope("hr", held());
+    sandbox.complete(&id);
+    patiently("the extension", sandbox.lives_ended()).await;
+    let record = sandbox.ledger().envelope(&id).unwrap().clone();
+    assert!(record.announced && record.announced_before_extension && record.extended_at.is_some());
+    sandbox.stop().await;
+}
+
+#[tokio::test]
+async fn an_invitation_that_bounced_arrives_in_the_end_at_the_same_or_at_a_corrected_address() {
+    const ADDRESS: &str = "sam.signer@example.com";
+    let receiver = Receiver::start().await;
+    let sandbox = world(VENDOR, config(600.0), &receiver.url).await;
+    let client = Client::new(&sandbox, VENDOR);
+    let mut signer = SignerScript::new("Sam Signer", ADDRESS);
+    signer.trouble = Some(Trouble::EmailBounce);
+    let script = EnvelopeScript { hold: false, life_minutes: 60.0, signers: vec![signer], ..held() };
+    let ids: Vec<String> = (0..6).map(|_| sandbox.create_envelope("hr", script.clone())).collect();
+    let status = |document: &Value| document["parties"][1]["email_delivery_status"].clone();
+    let mut addresses = BTreeSet::new();
+    for id in &ids {
+        let bounced = receiver
+            .wait_for(|r| {
+                let document = document_json(r);
+                document["id"] == id.as_str() && status(&document) == "not_delivered"
+            })
+            .await;
+        assert_eq!(document_json(&bounced)["parties"][1]["delivery_method"], "email");
+        let document = sealed(&sandbox, &client, id).await;
+        assert_eq!(status(&document), "delivered");
+        let fields = document["parties"][1]["fields"].as_array().unwrap();
+        addresses.insert(fields[2]["value"].as_str().unwrap().to_owned());
+        let history = client.get(&path(id, "history")).await.json();
+        let lines: Vec<&str> = history["events"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .rev()
+            .map(|event| event["status"].as_str().unwrap())
+            .collect();
+        assert_eq!(lines[..6], ["initiated", "sent", "deliveryproblem", "delivered", "opened", "signed"]);
+    }
+    let corrected = format!("corrected.{ADDRESS}");
+    assert_eq!(addresses, BTreeSet::from([ADDRESS.to_owned(), corrected]));
     sandbox.stop().await;
 }
 

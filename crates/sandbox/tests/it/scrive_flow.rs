@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use aftersign_sandbox::{EnvelopeScript, FaultProfile, FileScript, Outcome, SandboxConfig, Vendor};
+use aftersign_sandbox::{EnvelopeScript, FaultProfile, FileScript, Outcome, Sandbox, SandboxConfig, Vendor};
 use serde_json::{Value, json};
 
 use crate::support::{Client, Received, Receiver, config, patiently, sha256, until, world};
@@ -15,6 +15,11 @@ fn held() -> EnvelopeScript {
     }
 }
 
+/// A world in which nothing happens after the seals.
+fn unextended(time_scale: f64) -> SandboxConfig {
+    SandboxConfig { extend_flows: false, ..config(time_scale) }
+}
+
 fn event(received: &Received) -> Value {
     serde_json::from_slice(&received.body).unwrap()
 }
@@ -26,7 +31,7 @@ fn is_of_type(kind: &'static str) -> impl Fn(&Received) -> bool {
 #[tokio::test]
 async fn all_kinds_of_events_come_with_the_fields_and_the_times_of_the_samples() {
     let receiver = Receiver::start().await;
-    let sandbox = world(VENDOR, config(1_000_000.0), &receiver.url).await;
+    let sandbox = world(VENDOR, unextended(1_000_000.0), &receiver.url).await;
     sandbox.send_envelopes("hr", 100);
     let fails = EnvelopeScript { fails: true, ..held() };
     let failed = sandbox.create_envelope("hr", fails);
@@ -73,7 +78,7 @@ async fn all_kinds_of_events_come_with_the_fields_and_the_times_of_the_samples()
 #[tokio::test]
 async fn a_completed_flow_says_so_once_per_document_before_its_documents_are_sealed() {
     let receiver = Receiver::start().await;
-    let sandbox = world(VENDOR, config(30.0), &receiver.url).await;
+    let sandbox = world(VENDOR, unextended(30.0), &receiver.url).await;
     let client = Client::new(&sandbox, VENDOR);
     let id = sandbox.create_envelope("hr", held());
     sandbox.complete(&id);
@@ -107,8 +112,64 @@ async fn a_completed_flow_says_so_once_per_document_before_its_documents_are_sea
 }
 
 #[tokio::test]
+async fn all_documents_of_a_flow_are_extended_after_a_while_and_nobody_tells_of_it() {
+    let receiver = Receiver::start().await;
+    // The seals take some ten seconds of the world, the extension comes three minutes later.
+    let settings = SandboxConfig { extension_after_days: 0.002, ..config(60.0) };
+    let sandbox = world(VENDOR, settings, &receiver.url).await;
+    let client = Client::new(&sandbox, VENDOR);
+    let id = sandbox.create_envelope("hr", held());
+    sandbox.complete(&id);
+    let instance = client.get(&format!("/flow/instances/{id}")).await.json();
+    let documents = instance["process_parameters"]["documents"].as_object().unwrap();
+    let ids: Vec<String> = documents.values().map(|id| id.as_str().unwrap().to_owned()).collect();
+    let mut first = Vec::new();
+    for document in &ids {
+        first.push(sealed(&sandbox, &client, document).await);
+    }
+    receiver.wait_for_count(2, is_of_type("completed")).await;
+    let before = sandbox.ledger().envelope(&id).unwrap().clone();
+    assert_eq!((before.extends, before.extended_at, before.artifacts.len()), (true, None, 2));
+    patiently("the extension", sandbox.lives_ended()).await;
+
+    let record = sandbox.ledger().envelope(&id).unwrap().clone();
+    let versions: Vec<_> = record.artifacts.iter().map(|a| (a.kind, a.version)).collect();
+    assert_eq!(versions, [1, 1, 2, 2].map(|version| ("signed-pdf", version)));
+    assert!(record.extended_at.is_some() && record.announced_before_extension);
+    for (position, document) in ids.iter().enumerate() {
+        let (old, digest) = &first[position];
+        let got = client.get(&format!("/api/v2/documents/{document}/get")).await.json();
+        assert_ne!(got["sealed_file"]["id"], old["sealed_file"]["id"]);
+        assert!(got["object_version"].as_u64() > old["object_version"].as_u64());
+        let main = client.get(&format!("/api/v2/documents/{document}/files/main")).await;
+        let served = [digest.clone(), sha256(&main.body)];
+        assert_eq!(served, [position, position + 2].map(|at| record.artifacts[at].sha256.clone()));
+    }
+    let told: BTreeSet<String> =
+        receiver.all().iter().map(|r| event(r)["type"].as_str().unwrap().to_owned()).collect();
+    assert!(told.iter().all(|kind| !kind.contains("extend") && !kind.contains("seal")), "{told:?}");
+    assert_eq!(receiver.all().iter().filter(|r| is_of_type("completed")(r)).count(), 2);
+    sandbox.stop().await;
+}
+
+/// A sealed document and the digest of its file.
+async fn sealed(sandbox: &Sandbox, client: &Client, document: &str) -> (Value, String) {
+    let path = |what: &str| format!("/api/v2/documents/{document}/{what}");
+    patiently("the seal", async {
+        loop {
+            let shown = client.get(&path("get")).await.json();
+            if !shown["sealed_file"].is_null() {
+                return (shown, sha256(&client.get(&path("files/main")).await.body));
+            }
+            sandbox.changed().await;
+        }
+    })
+    .await
+}
+
+#[tokio::test]
 async fn documents_of_a_flow_are_listed_and_cannot_be_removed_alone() {
-    let sandbox = world(VENDOR, config(36_000.0), "").await;
+    let sandbox = world(VENDOR, unextended(36_000.0), "").await;
     let client = Client::new(&sandbox, VENDOR);
     let id = sandbox.create_envelope("hr", held());
     sandbox.complete(&id);
@@ -132,7 +193,7 @@ async fn documents_of_a_flow_are_listed_and_cannot_be_removed_alone() {
 async fn a_refused_event_is_repeated_as_it_was_for_ten_attempts() {
     let receiver = Receiver::start().await;
     receiver.answer_with(404, "");
-    let sandbox = world(VENDOR, config(1_000_000.0), &receiver.url).await;
+    let sandbox = world(VENDOR, unextended(1_000_000.0), &receiver.url).await;
     let id = sandbox.create_envelope("hr", held());
     sandbox.cancel(&id);
     patiently("giving up", sandbox.lives_ended()).await;
@@ -150,7 +211,7 @@ async fn a_refused_event_is_repeated_as_it_was_for_ten_attempts() {
 
 #[tokio::test]
 async fn the_two_generations_of_the_api_look_different_and_share_their_instances() {
-    let sandbox = world(VENDOR, config(36_000.0), "").await;
+    let sandbox = world(VENDOR, unextended(36_000.0), "").await;
     let client = Client::new(&sandbox, VENDOR);
     let id = sandbox.create_envelope("hr", held());
     let instances = client.get("/experimental/flow/instances").await.json();
@@ -182,7 +243,7 @@ async fn the_two_generations_of_the_api_look_different_and_share_their_instances
 #[tokio::test]
 async fn in_a_world_with_faults_some_times_do_not_exist() {
     let receiver = Receiver::start().await;
-    let settings = SandboxConfig { faults: FaultProfile::Hard, ..config(1_000_000.0) };
+    let settings = SandboxConfig { faults: FaultProfile::Hard, ..unextended(1_000_000.0) };
     let sandbox = world(VENDOR, settings, &receiver.url).await;
     sandbox.send_envelopes("hr", 30);
     patiently("the end of the lives", sandbox.lives_ended()).await;

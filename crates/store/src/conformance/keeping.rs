@@ -172,11 +172,15 @@ pub async fn what_is_not_archived_is_counted_from_the_oldest(place: &dyn Place) 
     }
     let oldest = Some((EnvelopeId::new("b"), at(3)));
     for (before, expected) in [(3, (0, None)), (4, (1, oldest.clone())), (9, (2, oldest))] {
-        let found = store.unarchived(&hr, EnvelopeStatus::Completed, at(before)).await.unwrap();
+        let found = store.unarchived(&hr, Some(EnvelopeStatus::Completed), at(before)).await.unwrap();
         assert_eq!((found.count, found.oldest), expected, "before {before}");
     }
-    let declined = store.unarchived(&hr, EnvelopeStatus::Declined, at(9)).await.unwrap();
+    let declined = store.unarchived(&hr, Some(EnvelopeStatus::Declined), at(9)).await.unwrap();
     assert_eq!(declined.count, 0);
+    hear(store.as_ref(), place, "never answered", NotificationKind::Finished, 20).await;
+    for (before, count) in [(20, 0), (21, 1)] {
+        assert_eq!(store.unarchived(&hr, None, at(before)).await.unwrap().count, count, "before {before}");
+    }
     store.close().await.unwrap();
 }
 

@@ -49,7 +49,8 @@ macro_rules! conformance_tests {
                 tasks_are_opened_once_per_key,
                 a_concern_is_a_task_until_what_settles_it_was_heard,
                 a_concern_that_a_person_settled_comes_back_with_news_only,
-                the_platforms_answer_names_the_signer_and_settles_concerns;
+                the_platforms_answer_names_the_signer_and_settles_concerns,
+                a_repeat_that_may_be_news_opens_what_was_settled;
             queue: a_transfer_is_leased_to_one_worker_and_fenced,
                 those_that_wait_longest_are_claimed_first,
                 a_wake_during_a_lease_is_not_lost,

@@ -201,3 +201,35 @@ pub async fn the_platforms_answer_names_the_signer_and_settles_concerns(place: &
 async fn transfer_of(store: &dyn Store) -> aftersign_core::ids::TransferId {
     store.transfers(&TransferFilter::default(), &all()).await.unwrap().rows[0].id
 }
+
+/// Where nothing tells a retry from a second event, a repeat may be one.
+pub async fn a_repeat_that_may_be_news_opens_what_was_settled(place: &dyn Place) {
+    let store = place.open(Vec::new()).await;
+    let mut asks = callback(place, "e1", "delegation", 1);
+    asks.repeat_means = aftersign_core::callback::RepeatMeans::PerhapsNews;
+    let announce = async |second: i64| {
+        let mut pending =
+            news(NewsSource::Callback(asks.id), "hr", "e1", NotificationKind::DelegationPending);
+        pending.notifications[0].occurred_at = None;
+        store.announce(vec![pending], at(second), pace()).await.unwrap();
+    };
+    store.note_down(asks.clone()).await.unwrap();
+    announce(2).await;
+    assert_eq!(open_tasks(store.as_ref()).await.len(), 1);
+    let settles = callback(place, "e1", "delegated", 3);
+    store.note_down(settles.clone()).await.unwrap();
+    let mut delegated = news(NewsSource::Callback(settles.id), "hr", "e1", NotificationKind::Delegated);
+    delegated.notifications[0].occurred_at = None;
+    store.announce(vec![delegated], at(4), pace()).await.unwrap();
+    assert_eq!(open_tasks(store.as_ref()).await.len(), 0);
+    assert!(store.replay(asks.id, "cli", at(5)).await.unwrap());
+    announce(5).await;
+    assert_eq!(open_tasks(store.as_ref()).await.len(), 0, "a replay is no news");
+    let mut again = callback(place, "e1", "delegation", 6);
+    again.key = asks.key;
+    again.repeat_means = asks.repeat_means;
+    store.note_down(again).await.unwrap();
+    announce(7).await;
+    assert_eq!(open_tasks(store.as_ref()).await.len(), 1, "another signer asks");
+    store.close().await.unwrap();
+}

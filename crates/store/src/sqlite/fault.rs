@@ -30,15 +30,23 @@ impl From<StoreError> for Fault {
 }
 
 impl Fault {
+    /// Whether a row was there and cannot be read.
+    pub(super) fn is_unreadable_row(&self) -> bool {
+        matches!(self, Self::Sql(error) if Self::is_unreadable(error))
+    }
+
+    fn is_unreadable(error: &rusqlite::Error) -> bool {
+        use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType};
+        matches!(error, FromSqlConversionFailure(..) | InvalidColumnType(..) | IntegralValueOutOfRange(..))
+    }
+
     /// The caller's branch.
     pub(super) fn into_store(self, operation: &'static str) -> StoreError {
         match self {
             Self::Store(error) => error,
-            Self::Sql(
-                error @ (rusqlite::Error::FromSqlConversionFailure(..)
-                | rusqlite::Error::InvalidColumnType(..)
-                | rusqlite::Error::IntegralValueOutOfRange(..)),
-            ) => StoreError::Damaged { what: "row", reason: error.to_string() },
+            Self::Sql(error) if Self::is_unreadable(&error) => {
+                StoreError::Damaged { what: "row", reason: error.to_string() }
+            }
             Self::Sql(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => {
                 StoreError::Damaged { what: "database page", reason: error.to_string() }
             }

@@ -154,6 +154,8 @@ fn transfer() -> impl Strategy<Value = Transfer> {
             items: rest.2,
             not_found: rest.3,
             verification_failures: rest.4,
+            dispose_at: rest.5,
+            extension_overdue_told: state.3,
             disposal_asked_at: rest.5,
             archived_at,
             archived_revision,

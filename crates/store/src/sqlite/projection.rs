@@ -53,6 +53,8 @@ struct Source {
     n: i64,
     envelope: Option<String>,
     quarantined: bool,
+    /// When it came last, in microseconds since 1970, if it came more than once.
+    last_repeat_at: Option<i64>,
 }
 
 fn take_in(work: &Work<'_>, news: &News, now: Timestamp, pace: &Pace) -> Result<(), Fault> {
@@ -60,7 +62,7 @@ fn take_in(work: &Work<'_>, news: &News, now: Timestamp, pace: &Pace) -> Result<
     let platform = work.platform(&news.platform)?;
     let source = match news.source {
         NewsSource::Callback(id) => find_source(work, id)?,
-        NewsSource::Sweep(_) => None,
+        NewsSource::Sweep(_) | NewsSource::Watch => None,
     };
     let by_callback = matches!(news.source, NewsSource::Callback(_));
     let mut link = None;
@@ -90,9 +92,16 @@ fn take_in(work: &Work<'_>, news: &News, now: Timestamp, pace: &Pace) -> Result<
 fn find_source(work: &Work<'_>, id: CallbackId) -> Result<Option<Source>, Fault> {
     Ok(work
         .conn
-        .prepare_cached("SELECT n, envelope, quarantine_reason IS NOT NULL FROM callbacks WHERE id = ?1")?
+        .prepare_cached(
+            "SELECT n, envelope, quarantine_reason IS NOT NULL, last_repeat_at FROM callbacks WHERE id = ?1",
+        )?
         .query_row([id.as_bytes()], |row| {
-            Ok(Source { n: row.get(0)?, envelope: row.get(1)?, quarantined: row.get(2)? })
+            Ok(Source {
+                n: row.get(0)?,
+                envelope: row.get(1)?,
+                quarantined: row.get(2)?,
+                last_repeat_at: row.get(3)?,
+            })
         })
         .optional()?)
 }
@@ -149,7 +158,8 @@ pub(super) fn by_server(
     }
 }
 
-/// A line per fact: platforms that send the whole state with every callback tell the same ones again and again.
+/// A line per fact: platforms that send the whole state with every callback tell the same ones again and again. A repeat
+/// of what bears no time may be news, and moves its line; a replay by a person is none.
 fn add_to_timeline(
     work: &Work<'_>,
     envelope: i64,
@@ -166,7 +176,8 @@ fn add_to_timeline(
              WHERE NOT ?10 OR NOT EXISTS (
                  SELECT 1 FROM timeline INDEXED BY timeline_envelope WHERE envelope = ?1 AND at = ?4
                      AND kind = ?6 AND kind_at_platform = ?7 AND signer IS ?8 AND detail IS ?9)
-             ON CONFLICT (callback, part) WHERE callback IS NOT NULL DO NOTHING",
+             ON CONFLICT (callback, part) WHERE callback IS NOT NULL
+             DO UPDATE SET at = ?11, heard_at = ?11 WHERE NOT ?10 AND at < ?11",
         )?
         .execute(params![
             envelope,
@@ -179,6 +190,7 @@ fn add_to_timeline(
             notification.signer,
             notification.detail,
             notification.occurred_at.is_some(),
+            source.and_then(|source| source.last_repeat_at),
         ])?;
     Ok(())
 }

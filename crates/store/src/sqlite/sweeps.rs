@@ -88,21 +88,25 @@ impl Sweeps for SqliteStore {
     async fn unarchived(
         &self,
         account: &AccountId,
-        status: EnvelopeStatus,
+        status: Option<EnvelopeStatus>,
         before: Timestamp,
     ) -> Result<Unarchived, StoreError> {
         let account = account.clone();
         self.read("read what is not archived", move |conn| {
             let Some(account) = account_number(conn, &account)? else { return Ok(Unarchived::default()) };
+            let (index, chosen) = match status {
+                Some(_) => ("envelopes_unarchived", "e.settled = 1 AND e.status = ?2"),
+                None => ("envelopes_unsettled", "e.settled = 0 AND e.announced = 1 AND ?2 IS NULL"),
+            };
             // With min(), SQLite takes the other columns from the row that holds it.
-            let mut statement = conn.prepare_cached(
+            let mut statement = conn.prepare_cached(&format!(
                 "SELECT count(*), min(coalesce(e.completed_at, e.first_seen_at)), e.id
-                 FROM envelopes e INDEXED BY envelopes_unarchived JOIN transfers t ON t.envelope = e.n
-                 WHERE e.account = ?1 AND e.status = ?2 AND e.archived_at IS NULL AND e.settled = 1
+                 FROM envelopes e INDEXED BY {index} JOIN transfers t ON t.envelope = e.n
+                 WHERE e.account = ?1 AND {chosen} AND e.archived_at IS NULL
                      AND coalesce(e.completed_at, e.first_seen_at) < ?3
-                     AND t.phase IN ('ask', 'list', 'carry', 'dead_letter')",
-            )?;
-            let params = params![account, status.as_str(), before.as_microsecond()];
+                     AND t.phase IN ('ask', 'list', 'carry', 'dead_letter')"
+            ))?;
+            let params = params![account, status.map(EnvelopeStatus::as_str), before.as_microsecond()];
             Ok(statement.query_row(params, |row| {
                 let oldest = row.get::<_, Option<String>>(2)?.map(EnvelopeId::new).zip(maybe_time(row, 1)?);
                 Ok(Unarchived { count: number(row, 0)?, oldest })

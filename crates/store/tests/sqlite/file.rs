@@ -1,13 +1,19 @@
 //! What is SQLite's own: the file, its lock and version, tampering with it, copies of it.
 
 use std::path::Path;
+use std::time::Duration;
 
 use aftersign_core::Timestamp;
-use aftersign_core::ids::AccountId;
+use aftersign_core::backoff::Pace;
+use aftersign_core::callback::{Notification, NotificationKind};
+use aftersign_core::ids::{AccountId, EnvelopeId};
 use aftersign_core::journal::{Action, Entry};
 use aftersign_core::secret::Secret;
+use aftersign_core::task::TaskKind;
 use aftersign_store::conformance::Place;
-use aftersign_store::{Inbox, Journal, Role, Store, StoreError, Upkeep, VaultKey, Verdict};
+use aftersign_store::{
+    Inbox, Journal, News, NewsSource, PageRequest, Role, Store, StoreError, Upkeep, VaultKey, Verdict, Worker,
+};
 use rusqlite::Connection;
 use zeroize::Zeroizing;
 
@@ -244,4 +250,40 @@ async fn a_backup_is_a_whole_store_and_never_overwrites() {
     assert!(
         reason(store.backup(&place.0.path().join("no such folder/copy.db")).await).contains("cannot be made")
     );
+}
+
+#[tokio::test]
+async fn a_transfer_whose_record_is_damaged_holds_up_no_other_and_is_told() {
+    let place = place();
+    let store = place.open(Vec::new()).await;
+    let hr = AccountId::new("hr");
+    let heard = ["e1", "e2"].map(|envelope| Notification {
+        envelope: EnvelopeId::new(envelope),
+        kind: NotificationKind::Finished,
+        kind_at_platform: "finished".into(),
+        occurred_at: None,
+        signer: None,
+        detail: None,
+        sender: None,
+        name: None,
+    });
+    let news = News {
+        source: NewsSource::Watch,
+        account: hr.clone(),
+        platform: "test-sign".into(),
+        notifications: heard.to_vec(),
+        open_tasks: Vec::new(),
+        close_tasks: Vec::new(),
+    };
+    store.announce(vec![news], at(1), Pace::real(7)).await.unwrap();
+    tamper(&place, "UPDATE transfers SET state = '{\"half\":' WHERE n = 1");
+    let worker = Worker { node: "node".into(), boot: "boot".into() };
+    let claimed = store.claim(&hr, &worker, 9, Duration::from_secs(60), at(2)).await.unwrap();
+    let ids: Vec<_> = claimed.iter().map(|claimed| claimed.transfer.envelope_id.as_str()).collect();
+    assert_eq!(ids, ["e2"]);
+    assert_eq!(store.next_due(&hr).await.unwrap(), None, "nobody runs into it again and again");
+    let all = PageRequest { cursor: None, limit: 9 };
+    let tasks = store.tasks(Some(true), &all).await.unwrap().rows;
+    assert_eq!(tasks.len(), 1);
+    assert_eq!((tasks[0].kind, tasks[0].envelope.as_ref().unwrap().as_str()), (TaskKind::DeadLetter, "e1"));
 }
