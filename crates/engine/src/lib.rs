@@ -14,6 +14,7 @@ pub mod limits;
 mod manifest;
 mod metrics;
 mod projector;
+mod refusals;
 mod retention;
 mod staging;
 mod steps;
@@ -42,6 +43,7 @@ pub use metrics::EngineMetrics;
 pub use sweep::{SweepProgress, SweepReport};
 pub use transport::HttpTransport;
 
+use refusals::Refusals;
 use staging::Staging;
 
 /// One account as the engine needs it.
@@ -96,6 +98,7 @@ pub struct Engine {
     destinations: Vec<Arc<dyn Destination>>,
     store: Arc<dyn Store>,
     caller: Caller,
+    refusals: Refusals,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     staging: Staging,
@@ -120,6 +123,7 @@ impl Engine {
             destinations: parts.destinations,
             store: parts.store,
             caller: Caller::new(parts.transport, Arc::clone(&parts.clock)),
+            refusals: Refusals::default(),
             clock: parts.clock,
             entropy: parts.entropy,
             staging: Staging::open(parts.staging_dir)?,

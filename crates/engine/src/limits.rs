@@ -71,3 +71,7 @@ pub const CALLBACK_WATCH_EVERY: Duration = Duration::from_secs(15 * 60);
 pub const RETENTION_MARGIN: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 /// The share of a short retention that is the margin instead: most envelopes are archived before anybody need be told.
 pub const RETENTION_MARGIN_SHARE: u32 = 4;
+
+/// How long after a refusal of an account's access nobody asks again: thousands of transfers may wait for it, and the first
+/// that is let in wakes all.
+pub const ACCESS_REFUSED_QUIET: Duration = Duration::from_secs(60);

@@ -13,13 +13,27 @@ use aftersign_core::seams::{ArchiveKey, Destination, Downloaded, StagedFile};
 use aftersign_core::transfer::{Item, Outcome, Step, Transfer};
 use aftersign_core::{Error, ErrorKind, Remedy};
 
-use crate::limits::RECORD_BYTES_MAX;
+use crate::limits::{ACCESS_REFUSED_QUIET, RECORD_BYTES_MAX};
 use crate::metrics::AccountLabels;
-use crate::{Engine, EngineAccount, behalf, content, manifest, staging};
+use crate::{Engine, EngineAccount, behalf, content, manifest, refusals, staging};
 
 impl Engine {
     /// Does one step. Failures are outcomes too.
     pub(crate) async fn perform(&self, account: &EngineAccount, transfer: &Transfer, step: &Step) -> Outcome {
+        if !refusals::asks(step) {
+            return self.perform_at_once(account, transfer, step).await;
+        }
+        let id = &account.access.account;
+        let quiet = |refused_at| self.pace().after(refused_at, ACCESS_REFUSED_QUIET) > self.now();
+        if self.refusals.last(id).is_some_and(quiet) {
+            return Outcome::StillRefused;
+        }
+        let outcome = self.perform_at_once(account, transfer, step).await;
+        self.refusals.note(id, &outcome, self.now());
+        outcome
+    }
+
+    async fn perform_at_once(&self, account: &EngineAccount, transfer: &Transfer, step: &Step) -> Outcome {
         let outcome = match step {
             Step::Ask => self.ask_envelope(account, transfer).await,
             Step::List => self.list(account, transfer).await,

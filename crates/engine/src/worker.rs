@@ -174,7 +174,10 @@ impl Engine {
         let labels = StepLabels {
             account: account.access.account.as_str().into(),
             step: step.as_str(),
-            outcome: failure.map_or("ok", |error| error.kind().as_str()),
+            outcome: match outcome {
+                Outcome::StillRefused => "still_refused",
+                _ => failure.map_or("ok", |error| error.kind().as_str()),
+            },
         };
         self.metrics.steps.get_or_create(&labels).inc();
         let subject = subject(transfer, step);

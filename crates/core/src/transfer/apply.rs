@@ -31,6 +31,10 @@ impl Transfer {
             self.fail(&error, now, pace, &mut change);
             return change;
         }
+        if matches!(outcome, Outcome::StillRefused) {
+            self.park(ParkReason::AccessNeeded, now, pace);
+            return change;
+        }
         let from_platform = !matches!(
             outcome,
             Outcome::Delivered(..)
@@ -60,7 +64,7 @@ impl Transfer {
             }
             Outcome::Composed(digest, bytes) => self.composed(digest, bytes, now),
             Outcome::Disposed(disposal) => self.disposed(disposal, now, &mut change),
-            Outcome::Failed(_) => {}
+            Outcome::Failed(_) | Outcome::StillRefused => {}
         }
         self.finish_carry(now, pace, &mut change);
         change

@@ -289,6 +289,8 @@ pub enum Outcome {
     Disposed(Disposal),
     /// The step failed.
     Failed(Error),
+    /// The platform was not asked: a moment ago it refused this account's access to another transfer.
+    StillRefused,
 }
 
 /// What must be recorded together with the transfer.

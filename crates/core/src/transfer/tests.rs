@@ -163,7 +163,9 @@ fn a_refused_access_parks_and_opens_one_task_per_account_and_goes_on_when_it_wor
     assert_eq!(transfer.failures, 0);
     transfer.wake(&Wake { at: at(1), final_announced: true, artifacts_at: None, deletion_announced: false });
     assert_eq!(transfer.next(at(2)), Step::Wait(Some(at(900))), "a wake does not spin");
-    let change = transfer.apply(answered(EnvelopeStatus::Completed, DisposePolicy::Never), at(900), &pace());
+    let change = transfer.apply(Outcome::StillRefused, at(900), &pace());
+    assert_eq!((change, transfer.next(at(901))), (Change::default(), Step::Wait(Some(at(1800)))));
+    let change = transfer.apply(answered(EnvelopeStatus::Completed, DisposePolicy::Never), at(1800), &pace());
     assert!(change.access_works);
     assert!(change.close_tasks.contains(&"access_refused/hr".to_string()));
 }

@@ -171,3 +171,27 @@ async fn listing_and_downloading_fall_back_to_the_accounts_own_access() {
     let asked = ["/artifacts/e1 as sam", "/artifacts/e1", "/file/f1 as sam", "/file/f1"];
     assert_eq!(transport.asked(), asked);
 }
+
+#[tokio::test]
+async fn while_an_access_is_refused_one_transfer_asks_for_all() {
+    let works = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let working = Arc::clone(&works);
+    let transport = FakeTransport::new(move |_| match working.load(std::sync::atomic::Ordering::Relaxed) {
+        true => (200, "e1 completed".to_owned()),
+        false => (401, String::new()),
+    });
+    let world = World::new(FakePlatform::default(), Arc::clone(&transport));
+    let transfer = transfer(&world, None);
+    let ask = async || world.engine.perform(&world.account, &transfer, &Step::Ask).await;
+    assert!(matches!(ask().await, Outcome::Failed(error) if error.kind() == ErrorKind::AccessRefused));
+    assert!(matches!(ask().await, Outcome::StillRefused));
+    assert_eq!(transport.asked().len(), 1);
+    world.clock.pass(ACCESS_REFUSED_QUIET);
+    assert!(matches!(ask().await, Outcome::Failed(_)));
+    works.store(true, std::sync::atomic::Ordering::Relaxed);
+    assert!(matches!(ask().await, Outcome::StillRefused));
+    world.clock.pass(ACCESS_REFUSED_QUIET);
+    for _ in 0..2 {
+        assert!(matches!(ask().await, Outcome::Found(..)), "and all go on at once");
+    }
+}
