@@ -79,7 +79,7 @@ pub fn open_concerns(known: &Known, signers: &[Signer], heard: &[Heard]) -> Vec<
     by_time.sort_by(|a, b| (a.at, &a.signer, &a.detail).cmp(&(b.at, &b.signer, &b.detail)));
     for news in by_time {
         let Some(kind) = task_kind(news.kind) else { continue };
-        if is_settled(kind, news, known, heard) {
+        if is_settled(kind, news, known, signers, heard) {
             continue;
         }
         let concern = Concern { task: draft(kind, news, known, signers), heard_at: news.heard_at };
@@ -94,7 +94,7 @@ pub fn open_concerns(known: &Known, signers: &[Signer], heard: &[Heard]) -> Vec<
     open
 }
 
-fn is_settled(kind: TaskKind, concern: &Heard, known: &Known, heard: &[Heard]) -> bool {
+fn is_settled(kind: TaskKind, concern: &Heard, known: &Known, signers: &[Signer], heard: &[Heard]) -> bool {
     if kind == TaskKind::ProcessingFailed {
         // Only another end, by the platform's own word, takes a failure back.
         return known.confirmed && known.status.is_final() && known.status != EnvelopeStatus::Failed;
@@ -102,7 +102,21 @@ fn is_settled(kind: TaskKind, concern: &Heard, known: &Known, heard: &[Heard]) -
     if known.confirmed && known.status.is_final() {
         return true;
     }
-    heard.iter().any(|news| ends(news, concern) || settles_for_signer(kind, concern, news))
+    is_replaced(concern, signers)
+        || heard.iter().any(|news| ends(news, concern) || settles_for_signer(kind, concern, news))
+}
+
+/// Whether the platform's answer no longer knows the signer: one whose address was corrected has another id at some
+/// platforms, and one who was replaced is gone.
+fn is_replaced(concern: &Heard, signers: &[Signer]) -> bool {
+    let Some(named) = &concern.signer else { return false };
+    let is_known = |signer: &Signer| {
+        [&signer.id, &signer.email, &signer.name]
+            .into_iter()
+            .flatten()
+            .any(|text| text.eq_ignore_ascii_case(named))
+    };
+    !signers.is_empty() && signers.iter().all(|signer| signer.id.is_some() && !is_known(signer))
 }
 
 /// Whether the envelope ended for good, or later than the concern: what expired or was deleted can be restored.
@@ -267,6 +281,20 @@ mod tests {
             backwards.extend_from_slice(lines);
             assert_eq!(open(&known(), lines), expected, "{lines:?}");
             assert_eq!(open(&known(), &backwards), expected, "{lines:?} backwards and twice");
+        }
+    }
+
+    #[test]
+    fn a_signer_whom_the_platform_no_longer_knows_concerns_nobody() {
+        let signer = |id: Option<&str>| Signer { id: id.map(Into::into), ..Signer::default() };
+        let bounce = [heard(News::EmailBounced, 5, Some("s1"))];
+        for (signers, open) in [
+            (vec![], 1),
+            (vec![signer(Some("s1")), signer(Some("s2"))], 1),
+            (vec![signer(Some("s2"))], 0),
+            (vec![signer(Some("s2")), signer(None)], 1),
+        ] {
+            assert_eq!(open_concerns(&known(), &signers, &bounce).len(), open, "{signers:?}");
         }
     }
 

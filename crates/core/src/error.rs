@@ -82,6 +82,9 @@ pub enum Remedy {
     AskPerson,
 }
 
+/// The fact that names the sender in whose name a failure was met.
+pub const SENDER: &str = "sender";
+
 /// A failure with its kind, remedy, operation and context.
 #[derive(Debug)]
 pub struct Error {
@@ -131,6 +134,27 @@ impl Error {
     /// The facts added on the way up.
     pub fn context(&self) -> &[(&'static str, String)] {
         &self.context
+    }
+
+    /// Whether it names the sender in whose name it was met.
+    pub fn names_sender(&self) -> bool {
+        self.context.iter().any(|(key, _)| *key == SENDER)
+    }
+
+    /// The chain for logs and for records that nobody erases: where it names a sender, it says only what failed and how,
+    /// because its words and those underneath are about that person.
+    pub fn impersonal_chain(&self) -> String {
+        let mut parts = Vec::new();
+        let mut next: Option<&(dyn std::error::Error + 'static)> = Some(self);
+        while let Some(error) = next {
+            if let Some(personal) = error.downcast_ref::<Self>().filter(|error| error.names_sender()) {
+                parts.push(format!("{}: {}", personal.operation, personal.kind.as_str()));
+                break;
+            }
+            parts.push(error.to_string());
+            next = error.source();
+        }
+        parts.join(": ")
     }
 
     /// Message and every source underneath, on one line, for records that people read.

@@ -51,6 +51,9 @@ impl TransferProof {
         if plan.deliver_to.is_empty() || transfer.items.is_empty() {
             return Err("nothing was archived".into());
         }
+        if !transfer.has_manifest() {
+            return Err("metadata.json was not written".into());
+        }
         let mut verified = Vec::new();
         for item in &transfer.items {
             let staged = item.staged.as_ref().ok_or_else(|| format!("{} was not fetched", item.file_name))?;

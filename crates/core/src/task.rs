@@ -109,6 +109,9 @@ pub struct TaskDraft {
     pub what: String,
     /// What to do.
     pub todo: String,
+    /// It is about a state that lasts and not about an event: a person who settled it has seen it, and it is not opened
+    /// again with the same words.
+    pub standing: bool,
 }
 
 impl TaskDraft {
@@ -123,6 +126,7 @@ impl TaskDraft {
             assignee: "admins".into(),
             what,
             todo: todo.into(),
+            standing: false,
         }
     }
 

@@ -56,29 +56,9 @@ const SENDER: &str = "sender";
 /// The error with the sender in whose name it was met.
 pub(crate) fn in_name_of(sender: Option<&str>, error: Error) -> Error {
     match sender {
-        Some(sender) if !names_sender(&error) => error.with(SENDER, sender),
+        Some(sender) if !error.names_sender() => error.with(SENDER, sender),
         _ => error,
     }
-}
-
-fn names_sender(error: &Error) -> bool {
-    error.context().iter().any(|(key, _)| *key == SENDER)
-}
-
-/// An error's chain for logs and for records that nobody erases: where it names a sender, it says only what failed and how,
-/// because its words and those underneath are about that person.
-pub(crate) fn impersonal(error: &Error) -> String {
-    let mut parts = Vec::new();
-    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = next {
-        if let Some(personal) = error.downcast_ref::<Error>().filter(|error| names_sender(error)) {
-            parts.push(format!("{}: {}", personal.operation(), personal.kind().as_str()));
-            break;
-        }
-        parts.push(error.to_string());
-        next = error.source();
-    }
-    parts.join(": ")
 }
 
 /// What the platform answered, and how.

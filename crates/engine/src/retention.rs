@@ -32,8 +32,12 @@ impl Engine {
             waiting.push((days, found));
         }
         let unextended = account.platform.capabilities().extends_seals.then(|| too_short(&terms)).flatten();
-        let task = task(id, &waiting, unextended, now);
-        self.tell_of(account, TaskKind::RetentionNear, task).await.map_err(stored)?;
+        let near = near(id, &waiting, now);
+        self.tell_of(account, TaskDraft::account_key(TaskKind::RetentionNear, id), near)
+            .await
+            .map_err(stored)?;
+        let seals = unextended.map(|days| seals(id, days));
+        self.tell_of(account, seals_key(id), seals).await.map_err(stored)?;
         Ok(waiting.iter().map(|(_, found)| found.count).sum())
     }
 
@@ -80,39 +84,32 @@ fn warned_before(days: u32, now: Timestamp) -> Timestamp {
     now.checked_sub(kept - margin).unwrap_or(Timestamp::MIN)
 }
 
-/// The task about what waits, by the days that it is kept, and about the days after which completed envelopes go before
-/// their seals are extended; `None` if there is neither.
-fn task(
-    account: &AccountId,
-    waiting: &[(u32, Unarchived)],
-    unextended: Option<u32>,
-    now: Timestamp,
-) -> Option<TaskDraft> {
-    let near = removal(waiting, now);
-    let (mut what, mut todo) = (Vec::new(), Vec::new());
-    if let Some(removal) = &near {
-        what.push(removal.what.clone());
-        todo.push(
-            "Look at `aftersign tasks list` and `aftersign transfers list` for what holds them up, mend it and redrive \
-             them; lengthen the retention at the platform if that takes longer."
-                .to_owned(),
-        );
-    }
-    if let Some(days) = unextended {
-        what.push(format!(
-            "The platform removes completed envelopes after {days} days, and it extends their seals only after about 40: \
-             what is gone by then is never archived with the extended seal."
-        ));
-        todo.push(format!(
-            "Lengthen the retention of completed envelopes at the platform to more than {} days.",
-            EXTENSION_OVERDUE.as_secs() / DAY.as_secs()
-        ));
-    }
-    if what.is_empty() {
-        return None;
-    }
-    let draft = TaskDraft::for_account(TaskKind::RetentionNear, account, what.join(" "), &todo.join(" "));
-    Some(TaskDraft { due_after: near.map(|removal| removal.left), ..draft })
+/// The task about what waits, by the days that it is kept; `None` if nothing does.
+fn near(account: &AccountId, waiting: &[(u32, Unarchived)], now: Timestamp) -> Option<TaskDraft> {
+    let removal = removal(waiting, now)?;
+    let todo = "Look at `aftersign tasks list` and `aftersign transfers list` for what holds them up, mend it and redrive \
+                them; lengthen the retention at the platform if that takes longer.";
+    let draft = TaskDraft::for_account(TaskKind::RetentionNear, account, removal.what, todo);
+    Some(TaskDraft { due_after: Some(removal.left), ..draft })
+}
+
+/// Two tasks of one kind: what is urgent today must not hide behind what holds for years.
+fn seals_key(account: &AccountId) -> String {
+    TaskDraft::account_key(TaskKind::RetentionNear, account) + "/seals"
+}
+
+/// The task about completed envelopes that go after so many days, before their seals are extended.
+fn seals(account: &AccountId, days: u32) -> TaskDraft {
+    let what = format!(
+        "The platform removes completed envelopes after {days} days, and it extends their seals only after about 40: what is \
+         gone by then is never archived with the extended seal."
+    );
+    let todo = format!(
+        "Lengthen the retention of completed envelopes at the platform to more than {} days.",
+        EXTENSION_OVERDUE.as_secs() / DAY.as_secs()
+    );
+    let draft = TaskDraft::for_account(TaskKind::RetentionNear, account, what, &todo);
+    TaskDraft { key: seals_key(account), standing: true, ..draft }
 }
 
 /// What the platform will soon remove.
@@ -177,16 +174,16 @@ mod tests {
     fn the_task_tells_the_number_and_what_goes_first() {
         let account = AccountId::new("hr");
         let none = (30, Unarchived::default());
-        assert_eq!(task(&account, std::slice::from_ref(&none), None, now()), None);
+        assert_eq!(near(&account, std::slice::from_ref(&none), now()), None);
 
         // The younger one of a shorter retention goes first.
         let found = [waiting(30, 2, "old", 28), none, waiting(10, 1, "young", 9)];
-        let draft = task(&account, &found, None, now()).unwrap();
+        let draft = near(&account, &found, now()).unwrap();
         assert!(draft.what.starts_with("3 ended envelopes are"), "{}", draft.what);
         assert!(draft.what.contains("young will be removed on 2026-11-23"), "{}", draft.what);
         assert_eq!((draft.due_after, draft.key.as_str()), (Some(DAY), "retention_near/hr"));
 
-        let late = task(&account, &[waiting(10, 1, "late", 11)], None, now()).unwrap();
+        let late = near(&account, &[waiting(10, 1, "late", 11)], now()).unwrap();
         assert!(late.what.starts_with("1 ended envelope is"), "{}", late.what);
         assert!(late.what.contains("late was to be removed on 2026-11-21"), "{}", late.what);
         assert_eq!(late.due_after, Some(Duration::ZERO));
@@ -199,23 +196,10 @@ mod tests {
         assert_eq!(too_short(&[(Declined, 3), (Completed, 45)]), None);
         assert_eq!(too_short(&[]), None);
 
-        let account = AccountId::new("hr");
-        let seals = task(&account, &[(30, Unarchived::default())], Some(30), now()).unwrap();
-        assert!(
-            seals.what.contains("after 30 days") && !seals.what.contains("not archived,"),
-            "{}",
-            seals.what
-        );
+        let seals = seals(&AccountId::new("hr"), 30);
+        assert!(seals.what.contains("after 30 days"), "{}", seals.what);
         assert!(seals.todo.contains("more than 45 days"), "{}", seals.todo);
-        assert_eq!((seals.due_after, seals.key.as_str()), (None, "retention_near/hr"));
-
-        let both = task(&account, &[waiting(30, 1, "old", 28)], Some(30), now()).unwrap();
-        assert!(
-            both.what.contains("old will be removed") && both.what.contains("their seals"),
-            "{}",
-            both.what
-        );
-        assert!(both.todo.contains("redrive") && both.todo.contains("more than 45 days"), "{}", both.todo);
-        assert_eq!(both.due_after, Some(DAY * 2));
+        assert_eq!((seals.due_after, seals.key.as_str()), (None, "retention_near/hr/seals"));
+        assert!(seals.standing, "whoever has seen it is not told at every sweep");
     }
 }

@@ -18,7 +18,7 @@ use aftersign_core::{Error, ErrorKind, Remedy, Timestamp};
 use aftersign_store::{NewsSource, StoreError, SweepRow};
 use tokio_util::sync::CancellationToken;
 
-use crate::behalf::{impersonal, in_name_of, is_refusal};
+use crate::behalf::{in_name_of, is_refusal};
 use crate::limits::{
     FIRST_SWEEP_BACK, LOOK_EVERY, SENDER_PAGES_MAX, SWEEP_BATCH, SWEEP_OVERLAP, SWEEP_PAGE_TRIES_MAX,
     SWEEP_PAGES_MAX,
@@ -89,12 +89,13 @@ impl Engine {
                 return;
             }
             // A sweep that is broken off is simply done again: it only announces.
-            let Some(result) = shutdown.run_until_cancelled(self.sweep(&account, None, &|_| {})).await else {
+            let sweep = self.sweep(&account, None, failures == 0, &|_| {});
+            let Some(result) = shutdown.run_until_cancelled(sweep).await else {
                 return;
             };
             failures = if result.is_ok() { 0 } else { failures + 1 };
             let Err(error) = result else { continue };
-            let text = impersonal(&error);
+            let text = error.impersonal_chain();
             tracing::warn!(error = text, account = %id, failures, "a sweep failed; it is tried again");
             not_before = pace.retry_at(self.now(), failures + 4, None);
             if let Err(error) = self.tell_of_failures(&account, failures, &error).await {
@@ -123,13 +124,16 @@ impl Engine {
                 )
                 .with("account", account)
             })?;
-        self.sweep(account, since, progress).await
+        self.sweep(account, since, true, progress).await
     }
 
+    /// `looks_anyway`: whether to look at what is unfinished also when a list fails. Once is enough: a sweep that fails is
+    /// soon tried again, and the platform may be in trouble.
     async fn sweep(
         &self,
         account: &EngineAccount,
         since: Option<Timestamp>,
+        looks_anyway: bool,
         progress: SweepProgress<'_>,
     ) -> Result<SweepReport, Error> {
         let id = SweepId::make(self.now(), &*self.entropy);
@@ -142,7 +146,8 @@ impl Engine {
             None => back(started_at, FIRST_SWEEP_BACK),
         });
         let mut report = SweepReport::new(account.access.account.clone(), since);
-        let mut result = self.sweep_all(account, id, started_at, &mut report, progress).await;
+        let sweep = Sweep { account, id, until: started_at, tries_max: SWEEP_PAGE_TRIES_MAX };
+        let mut result = self.sweep_all(sweep, looks_anyway, &mut report, progress).await;
         if let Ok(refusal) = &result {
             // Before the record: it moves on from what was left out, and only the task remembers that.
             let told = self.tell_of_good_end(account, &report, refusal.as_ref()).await;
@@ -158,7 +163,7 @@ impl Engine {
             finished_at: result.is_ok().then(|| self.now()),
             seen: report.seen,
             found: report.found,
-            error: result.as_ref().err().map(impersonal),
+            error: result.as_ref().err().map(Error::impersonal_chain),
         };
         self.store.record_sweep(row).await.map_err(stored)?;
         result?;
@@ -180,21 +185,22 @@ impl Engine {
     /// a sender's name, which does not fail the sweep.
     async fn sweep_all(
         &self,
-        account: &EngineAccount,
-        id: SweepId,
-        until: Timestamp,
+        mut sweep: Sweep<'_>,
+        looks_anyway: bool,
         report: &mut SweepReport,
         progress: SweepProgress<'_>,
     ) -> Result<Option<Error>, Error> {
-        let mut sweep = Sweep { account, id, until, tries_max: SWEEP_PAGE_TRIES_MAX };
+        let Sweep { account, id, .. } = sweep;
         let own = self.sweep_pages(&sweep, &account.access, report, progress).await;
         let mishaps = match own {
             Ok(()) => self.sweep_senders(&mut sweep, report, progress).await,
             // Whoever cannot be asked for the account's own list is not asked for anybody's.
             Err(error) => Mishaps { failure: Some(error), refusal: None },
         };
-        // Whatever the lists are good for, this needs none.
-        let looked = self.look_at_unsettled(account, id, report, progress).await.map_err(stored);
+        let looked = match mishaps.failure {
+            Some(_) if !looks_anyway => Ok(()),
+            _ => self.look_at_unsettled(account, id, report, progress).await.map_err(stored),
+        };
         mishaps.failure.map_or(Ok(()), Err).and(looked).map(|()| mishaps.refusal)
     }
 
@@ -391,7 +397,7 @@ struct Mishaps {
 impl Mishaps {
     fn note(&mut self, error: Error, report: &mut SweepReport) {
         let what = "what only a sender sees is not swept";
-        tracing::warn!(error = impersonal(&error), account = %report.account, "{what}");
+        tracing::warn!(error = error.impersonal_chain(), account = %report.account, "{what}");
         let first = if is_refusal(&error) {
             report.senders_refused += 1;
             &mut self.refusal

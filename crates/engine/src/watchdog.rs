@@ -64,7 +64,13 @@ impl Engine {
         };
         self.metrics.callback_looks.get_or_create(&labels).inc();
         let task = task(&account.access.account, &verdict?, platform.capabilities().register_callback);
-        self.tell_of(account, TaskKind::CallbackUnregistered, task).await.map_err(stored)
+        self.tell_of(
+            account,
+            TaskDraft::account_key(TaskKind::CallbackUnregistered, &account.access.account),
+            task,
+        )
+        .await
+        .map_err(stored)
     }
 }
 

@@ -14,7 +14,6 @@ use futures_util::FutureExt;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::behalf::impersonal;
 use crate::limits::{LEASE, LEASE_RENEW_EVERY, LOOK_EVERY, LOOK_PAUSE, SHUTDOWN_WAIT, STORE_PAUSE};
 use crate::metrics::StepLabels;
 use crate::{Engine, EngineAccount, rest};
@@ -184,7 +183,7 @@ impl Engine {
         match failure {
             Some(error) => tracing::info!(
                 account = %transfer.account, envelope.id = %transfer.envelope_id, step = step.as_str(),
-                subject, duration_ms, failures = transfer.failures, error = impersonal(error), "step failed"
+                subject, duration_ms, failures = transfer.failures, error = error.impersonal_chain(), "step failed"
             ),
             None => tracing::debug!(
                 account = %transfer.account, envelope.id = %transfer.envelope_id, step = step.as_str(),

@@ -174,17 +174,17 @@ pub(crate) fn proof(envelope: Envelope) -> TransferProof {
         folder: "f".into(),
         dispose: DisposePolicy::AfterTransfer,
     });
-    transfer.items = vec![Item {
-        artifact: ArtifactRef {
-            id: "1".into(),
-            kind: ArtifactKind::Document,
-            name: "a.pdf".into(),
-            content: Content::Pdf,
-        },
-        file_name: "a.pdf".into(),
+    let verified = Delivery { destination, receipt: Some(receipt), verified_at: Some(now()) };
+    let item = |kind, name: &str, content| Item {
+        artifact: ArtifactRef { id: name.into(), kind, name: name.into(), content },
+        file_name: name.into(),
         staged: Some(Staged { digest, bytes: 5, at: now() }),
-        deliveries: vec![Delivery { destination, receipt: Some(receipt), verified_at: Some(now()) }],
-    }];
+        deliveries: vec![verified.clone()],
+    };
+    transfer.items = vec![
+        item(ArtifactKind::Document, "a.pdf", Content::Pdf),
+        item(ArtifactKind::Manifest, "metadata.json", Content::Json),
+    ];
     match transfer.next(now()) {
         Step::Dispose(proof) => *proof,
         step => panic!("the transfer wants to {}", step.as_str()),

@@ -489,7 +489,7 @@ pub trait Sweeps: Send + Sync {
     ) -> Result<Vec<EnvelopeId>, StoreError>;
     /// An account's envelopes that ended before `before` (were completed, else first heard of) and whose transfer is still
     /// on its way or a dead letter: those that the platform confirmed to be in `status`, or, without one, those of which only
-    /// notifications say that they ended.
+    /// a callback or a sweep says that they ended.
     async fn unarchived(
         &self,
         account: &AccountId,

@@ -16,7 +16,7 @@ use crate::limits::{
     RETRY_ATTEMPTS_STORAGE_MAX, VERIFICATION_FAILURES_MAX,
 };
 use crate::platform::Disposal;
-use crate::rule::Plan;
+use crate::rule::{DisposePolicy, Plan};
 use crate::seams::{Receipt, Verification};
 use crate::task::{TaskDraft, TaskKind};
 
@@ -92,16 +92,17 @@ impl Transfer {
         self.not_found = 0;
         self.disposal_asked_at = None;
         self.refresh_wanted |= self.is_outdated();
-        if let (true, Some(kept), Some(fresh)) = (self.archived_at.is_some(), &mut self.plan, &plan) {
-            // Where its files lie is settled; when it may be removed is not.
-            kept.dispose = fresh.dispose;
+        if let Some(kept) = &mut self.plan {
+            // Where its files go is settled; when it may be removed is not.
+            kept.dispose = plan.as_ref().map_or(DisposePolicy::Never, |plan| plan.dispose);
         }
         if self.archived_at.is_some() && !changed && !self.refresh_wanted && self.is_all_verified() {
             return self.await_disposal(now, pace, change);
         }
-        if changed && self.archived_at.take().is_some() {
-            // It was archived in an earlier form (expired, then restarted): this one is fetched anew.
-            self.refresh_wanted = true;
+        if changed {
+            // What was begun or archived of an earlier form (expired, then restarted) is not this one.
+            self.refresh_wanted |= !self.items.is_empty();
+            self.archived_at = None;
             self.plan = None;
         }
         if !status.is_final() {
@@ -122,6 +123,10 @@ impl Transfer {
         let archived_at = self.archived_at.unwrap_or(now);
         let dispose_at = delay.map(|delay| pace.after(archived_at, delay).max(now));
         self.dispose_at = dispose_at.filter(|_| !self.awaits_extension());
+        change.close_tasks.push(self.task_key(TaskKind::DeadLetter));
+        if !self.awaits_extension() {
+            change.close_tasks.push(self.task_key(TaskKind::ExtensionOverdue));
+        }
         let look_at = self.extension_look(now, pace, change);
         self.due_at = match (self.dispose_at, look_at) {
             (Some(dispose), Some(look)) => Some(dispose.min(look)),
@@ -134,7 +139,6 @@ impl Transfer {
     fn extension_look(&mut self, now: Timestamp, pace: &Pace, change: &mut Change) -> Option<Timestamp> {
         let extension = self.envelope.as_ref().map(|envelope| envelope.extension)?;
         if !extension.is_to_come() {
-            change.close_tasks.push(self.task_key(TaskKind::ExtensionOverdue));
             return None;
         }
         let archived_at = self.archived_at.unwrap_or(now);
@@ -375,7 +379,7 @@ impl Transfer {
         self.verification_failures += 1;
         if self.verification_failures >= VERIFICATION_FAILURES_MAX {
             let what = "the staging folder does not keep what is written to it";
-            return self.dead_letter(what.into(), change);
+            return self.dead_letter(what.into(), what.into(), change);
         }
         if self.verification_failures > 1 {
             self.due_at = Some(pace.retry_at(now, self.verification_failures, None));
@@ -468,7 +472,7 @@ impl Transfer {
         let file_name = self.items.get(index).map_or("?", |item| &item.file_name);
         let note = format!("verify: destination {destination} {what} ({file_name})");
         if self.verification_failures >= VERIFICATION_FAILURES_MAX {
-            return self.dead_letter(note, change);
+            return self.dead_letter(note.clone(), note, change);
         }
         self.note = Some(note);
         self.due_at = Some(pace.retry_at(now, self.verification_failures, None));
@@ -492,12 +496,12 @@ impl Transfer {
 
     /// After the last verification, the manifest's included, everything is archived.
     fn finish_carry(&mut self, now: Timestamp, pace: &Pace, change: &mut Change) {
-        let has_manifest = self.items.iter().any(|item| item.artifact.kind == ArtifactKind::Manifest);
-        if self.phase != Phase::Carry || !has_manifest || !self.items.iter().all(Item::is_verified) {
+        if self.phase != Phase::Carry || !self.is_all_verified() {
             return;
         }
         self.note = None;
         self.verification_failures = 0;
+        self.files_missing = 0;
         let first = self.archived_at.is_none();
         let outdated = self.is_outdated();
         self.archived_at.get_or_insert(now);
@@ -511,7 +515,6 @@ impl Transfer {
             change.journal.push((Action::EnvelopeArchived, format!("{files} files archived and verified")));
             change.close_tasks.push(self.task_key(TaskKind::DeletedBeforeArchived));
         }
-        change.close_tasks.push(self.task_key(TaskKind::DeadLetter));
         self.await_disposal(now, pace, change);
         if self.refresh_wanted {
             self.phase = Phase::Ask;
@@ -563,23 +566,23 @@ impl Transfer {
         let what = error.chain();
         self.note = Some(what.clone());
         let is_gone = error.kind() == ErrorKind::NotFound && matches!(self.phase, Phase::List | Phase::Carry);
-        if is_gone && self.not_found < NOT_FOUND_TRIES_MAX {
+        if is_gone && self.files_missing < NOT_FOUND_TRIES_MAX {
             // Its files are gone: perhaps all of it is, which only the envelope itself can tell.
-            self.not_found += 1;
+            self.files_missing += 1;
             self.phase = Phase::Ask;
-            self.due_at = Some(pace.park_until(now, self.not_found));
+            self.due_at = Some(pace.park_until(now, self.files_missing));
             return;
         }
         match error.remedy() {
             Remedy::Retry(not_before) => {
                 let local = error.kind() == ErrorKind::Storage;
                 let most = if local { RETRY_ATTEMPTS_STORAGE_MAX } else { RETRY_ATTEMPTS_MAX };
-                self.retry(what, not_before, most, now, pace, change);
+                self.retry(error, not_before, most, now, pace, change);
             }
             Remedy::Park => {
                 self.park(ParkReason::NotReadyYet, now, pace);
                 if self.parked.is_some_and(|parked| pace.after(parked.since, PARK_LONGEST) <= now) {
-                    self.dead_letter(what, change);
+                    self.dead_letter(what, error.impersonal_chain(), change);
                 }
             }
             Remedy::RenewAccess => {
@@ -593,13 +596,13 @@ impl Transfer {
                 ));
             }
             Remedy::Abandon => self.close(what),
-            Remedy::AskPerson => self.dead_letter(what, change),
+            Remedy::AskPerson => self.dead_letter(what, error.impersonal_chain(), change),
         }
     }
 
     fn retry(
         &mut self,
-        what: String,
+        error: &Error,
         not_before: Option<NotBefore>,
         most: u32,
         now: Timestamp,
@@ -608,16 +611,18 @@ impl Transfer {
     ) {
         self.failures += 1;
         if self.failures >= most {
-            return self.dead_letter(format!("{what}; gave up after {} attempts", self.failures), change);
+            let gave_up = format!("; gave up after {} attempts", self.failures);
+            return self.dead_letter(error.chain() + &gave_up, error.impersonal_chain() + &gave_up, change);
         }
         self.due_at = Some(pace.retry_at(now, self.failures, not_before));
     }
 
-    fn dead_letter(&mut self, what: String, change: &mut Change) {
+    /// `for_ever` is what the journal keeps, `what` what people are told until it is settled.
+    fn dead_letter(&mut self, what: String, for_ever: String, change: &mut Change) {
         self.phase = Phase::DeadLetter;
         self.due_at = None;
         self.parked = None;
-        change.journal.push((Action::DeadLettered, what.clone()));
+        change.journal.push((Action::DeadLettered, for_ever));
         change.open_tasks.push(TaskDraft::for_envelope(
             TaskKind::DeadLetter,
             &self.account,

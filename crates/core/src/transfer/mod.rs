@@ -208,6 +208,8 @@ pub struct Transfer {
     pub items: Vec<Item>,
     /// Answers of "not found" in a row.
     pub not_found: u32,
+    /// How often since the last good end the envelope was there and one of its files was not.
+    pub files_missing: u32,
     /// Verifications that found wrong bytes.
     pub verification_failures: u32,
     /// When the plan lets it be removed at the platform; `None` for never, or as long as an extension is waited for.
@@ -373,6 +375,7 @@ impl Transfer {
             listed_at: None,
             items: Vec::new(),
             not_found: 0,
+            files_missing: 0,
             verification_failures: 0,
             dispose_at: None,
             extension_overdue_told: false,
@@ -518,11 +521,19 @@ impl Transfer {
     fn is_owed_something(&self) -> bool {
         let is_to_be_extended =
             self.envelope.as_ref().is_some_and(|envelope| envelope.extension.is_to_come());
-        self.refresh_wanted || is_to_be_extended || self.is_outdated() || !self.is_all_verified()
+        // Whoever was told that it does not come may have removed the envelope by hand, as we advised.
+        let is_expected = is_to_be_extended && !self.extension_overdue_told;
+        self.refresh_wanted || is_expected || self.is_outdated() || !self.is_all_verified()
     }
 
+    /// Whether everything, our own record of it included, lies verified in every destination.
     fn is_all_verified(&self) -> bool {
-        !self.items.is_empty() && self.items.iter().all(Item::is_verified)
+        self.has_manifest() && self.items.iter().all(Item::is_verified)
+    }
+
+    /// Whether our own record was written since something last moved.
+    pub(crate) fn has_manifest(&self) -> bool {
+        self.items.iter().any(|item| item.artifact.kind == ArtifactKind::Manifest)
     }
 
     fn is_completed(&self) -> bool {
@@ -539,6 +550,7 @@ impl Transfer {
         self.failures = 0;
         self.parked = None;
         self.not_found = 0;
+        self.files_missing = 0;
         self.verification_failures = 0;
         true
     }

@@ -81,13 +81,17 @@ fn what_names_a_sender_stays_out_of_logs_with_all_underneath() {
             Error::new(ErrorKind::AccessRefused, Remedy::RenewAccess, "find sender", "no such sender");
         in_name_of(Some("sam@example.com"), named.caused_by(words()))
     };
-    assert_eq!(impersonal(&personal()), "find sender: access_refused");
+    assert_eq!(personal().impersonal_chain(), "find sender: access_refused");
     let outer = hidden(personal());
-    assert!(impersonal(&outer).ends_with("redrive: find sender: access_refused"), "{}", impersonal(&outer));
+    assert!(
+        outer.impersonal_chain().ends_with("redrive: find sender: access_refused"),
+        "{}",
+        outer.impersonal_chain()
+    );
     assert!(outer.chain().contains("sam@example.com"), "a person is told");
 
     assert_eq!(in_name_of(Some("sam"), personal()).context().len(), 1, "who it was is said once");
     let own =
         in_name_of(None, refusal(ErrorKind::Storage).unwrap_err().caused_by(std::io::Error::other("full")));
-    assert_eq!(impersonal(&own), own.chain());
+    assert_eq!(own.impersonal_chain(), own.chain());
 }

@@ -37,7 +37,7 @@ impl Engine {
             ),
             "Run `aftersign check`; mend the access or the base_url. The task closes when a sweep ends well.",
         );
-        self.tell_of(account, TaskKind::SweepFailed, Some(task)).await
+        self.tell_of(account, task.key.clone(), Some(task)).await
     }
 
     /// A sweep that ends well settles that sweeps fail. What it left out is told of until another one covers that.
@@ -80,16 +80,16 @@ impl Engine {
         }
     }
 
-    /// Opens, or rewrites, the account's one task of a kind; closes it if there is nothing to tell.
+    /// Opens, or rewrites, the task of a key; closes it if there is nothing to tell.
     pub(crate) async fn tell_of(
         &self,
         account: &EngineAccount,
-        kind: TaskKind,
+        key: String,
         task: Option<TaskDraft>,
     ) -> Result<(), StoreError> {
         let mut news = self.news(account, NewsSource::Watch, Vec::new());
         if task.is_none() {
-            news.close_tasks.push(TaskDraft::account_key(kind, &account.access.account));
+            news.close_tasks.push(key);
         }
         news.open_tasks.extend(task);
         self.store.announce(vec![news], self.now(), self.pace()).await

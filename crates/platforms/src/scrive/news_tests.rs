@@ -43,16 +43,21 @@ fn party(id: &str, email: &str, more: Value) -> Value {
 fn after<'a>(callbacks: impl IntoIterator<Item = &'a Inbound>) -> (Known, Vec<Concern>, Option<Wake>) {
     let mut known = Known::first_seen(AccountId::new("hr"), EnvelopeId::new(ID), now());
     let (mut heard, mut wake) = (Vec::new(), None::<Wake>);
+    // A flow's callbacks name participants, of whom this document's signers are none.
+    let mut shown = Vec::new();
     for callback in callbacks {
         for news in news_of(callback) {
             known.announce(&news, true, now());
+            if news.envelope.as_str() == ID {
+                shown = signers();
+            }
             let wants = Wake::of(&news, now(), &Pace::real(0));
             wake = Some(wake.map_or(wants, |earlier| earlier.and(wants)));
             let Notification { kind, occurred_at, signer, detail, .. } = news;
             heard.push(Heard { kind, at: occurred_at.unwrap_or(now()), heard_at: now(), signer, detail });
         }
     }
-    let concerns = open_concerns(&known, &signers(), &heard);
+    let concerns = open_concerns(&known, &shown, &heard);
     (known, concerns, wake)
 }
 
@@ -148,6 +153,37 @@ fn a_bounce_is_one_fact_in_every_snapshot() {
         assert_eq!(first.occurred_at, still(later).occurred_at);
         assert_eq!((&first.signer, &first.detail), (&still(later).signer, &still(later).detail));
     }
+}
+
+#[test]
+fn an_invitation_that_comes_back_after_a_correction_or_a_prolongation_is_another_fact() {
+    let until = "2026-12-30T22:59:59Z";
+    let told = |party: Value, until: Option<&str>| {
+        let state = json!({ "status": "pending", "parties": [party], "timeout_time": until });
+        let callback = inbound(Method::POST, None, "", form(ID, "false", &document(state)));
+        news_of(&callback).remove(1)
+    };
+    let by_email = |address: &str| party(JILL, address, json!({ "email_delivery_status": "not_delivered" }));
+    let by_sms = |number: &str| {
+        let fields = json!([{ "type": "mobile", "value": number }]);
+        party(JILL, "", json!({ "mobile_delivery_status": "not_delivered", "fields": fields }))
+    };
+    let first = told(by_email("jill@example.com"), Some(until));
+    let says = "the invitation to jill@example.com could not be delivered: check the e-mail address; \
+                it can be signed until 2026-12-30T22:59:59Z";
+    assert_eq!(first.detail.as_deref(), Some(says));
+    let corrected = told(by_email("jill.berg@example.com"), Some(until));
+    let prolonged = told(by_email("jill@example.com"), Some("2027-01-30T22:59:59Z"));
+    for other in [&corrected, &prolonged] {
+        assert_eq!((&other.signer, other.occurred_at), (&first.signer, first.occurred_at));
+        assert_ne!(other.detail, first.detail);
+    }
+    let (number, other) = (told(by_sms("+4670"), None), told(by_sms("+4671"), None));
+    let says = "the invitation by SMS to +4670 could not be delivered: check the number";
+    assert_eq!(number.detail.as_deref(), Some(says));
+    assert_ne!(number.detail, other.detail);
+    let hostile = told(by_email(&"ü\n".repeat(100_000)), None).detail.unwrap();
+    assert!(hostile.len() < 1_000 && !hostile.contains('\n'), "{}", hostile.len());
 }
 
 #[test]

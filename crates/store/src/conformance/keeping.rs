@@ -10,8 +10,8 @@ use aftersign_core::transfer::{Change, Phase};
 use std::time::Duration;
 use zeroize::Zeroizing;
 
-use super::{Place, account, all, answer, at, hear, worker};
-use crate::{StoreError, SweepRow, VaultKey, Verdict};
+use super::{Place, account, all, answer, at, hear, news, pace, worker};
+use crate::{NewsSource, StoreError, SweepRow, VaultKey, Verdict};
 
 /// Each entry's digest covers the one before.
 pub async fn the_journal_is_a_chain(place: &dyn Place) {
@@ -178,7 +178,10 @@ pub async fn what_is_not_archived_is_counted_from_the_oldest(place: &dyn Place) 
     let declined = store.unarchived(&hr, Some(EnvelopeStatus::Declined), at(9)).await.unwrap();
     assert_eq!(declined.count, 0);
     hear(store.as_ref(), place, "never answered", NotificationKind::Finished, 20).await;
-    for (before, count) in [(20, 0), (21, 1)] {
+    let sweep = SweepId::make(at(20), place.entropy().as_ref());
+    let swept = news(NewsSource::Sweep(sweep), "hr", "swept", NotificationKind::Swept);
+    store.announce(vec![swept], at(20), pace()).await.unwrap();
+    for (before, count) in [(20, 0), (21, 2)] {
         assert_eq!(store.unarchived(&hr, None, at(before)).await.unwrap().count, count, "before {before}");
     }
     store.close().await.unwrap();

@@ -120,9 +120,18 @@ pub async fn tasks_are_opened_once_per_key(place: &dyn Place) {
     let callback = callback(place, "e1", "odd again", 9);
     store.note_down(callback.clone()).await.unwrap();
     let mut odd = news(NewsSource::Callback(callback.id), "hr", "e1", NotificationKind::Unknown);
-    odd.open_tasks.push(draft);
-    store.announce(vec![odd], at(9), pace()).await.unwrap();
-    assert_eq!(store.tasks(None, &all()).await.unwrap().rows.len(), 2);
+    odd.open_tasks.push(draft.clone());
+    odd.open_tasks.push(TaskDraft { standing: true, key: "standing".into(), ..draft });
+    store.announce(vec![odd.clone()], at(9), pace()).await.unwrap();
+    assert_eq!(store.tasks(None, &all()).await.unwrap().rows.len(), 3);
+    for task in store.tasks(Some(true), &all()).await.unwrap().rows {
+        assert!(store.resolve_task(task.id, "seen", "cli", at(10)).await.unwrap());
+    }
+    store.announce(vec![odd.clone()], at(11), pace()).await.unwrap();
+    assert_eq!(store.tasks(Some(true), &all()).await.unwrap().rows.len(), 1, "what stands was seen");
+    odd.open_tasks[1].what = "something else".into();
+    store.announce(vec![odd], at(12), pace()).await.unwrap();
+    assert_eq!(store.tasks(Some(true), &all()).await.unwrap().rows.len(), 2);
     store.close().await.unwrap();
 }
 

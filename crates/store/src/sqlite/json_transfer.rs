@@ -165,6 +165,8 @@ struct TransferRow {
     listed_at: Option<At>,
     items: Vec<ItemRow>,
     not_found: u32,
+    #[serde(default)]
+    files_missing: u32,
     verification_failures: u32,
     dispose_at: Option<At>,
     #[serde(default)]
@@ -199,6 +201,7 @@ impl From<&Transfer> for TransferRow {
             listed_at: transfer.listed_at.map(At),
             items: transfer.items.iter().map(ItemRow::from).collect(),
             not_found: transfer.not_found,
+            files_missing: transfer.files_missing,
             verification_failures: transfer.verification_failures,
             dispose_at: transfer.dispose_at.map(At),
             extension_overdue_told: transfer.extension_overdue_told,
@@ -234,6 +237,7 @@ impl From<TransferRow> for Transfer {
             listed_at: row.listed_at.map(|at| at.0),
             items: row.items.into_iter().map(Item::from).collect(),
             not_found: row.not_found,
+            files_missing: row.files_missing,
             verification_failures: row.verification_failures,
             dispose_at: row.dispose_at.map(|at| at.0),
             extension_overdue_told: row.extension_overdue_told,

@@ -153,6 +153,7 @@ fn transfer() -> impl Strategy<Value = Transfer> {
             listed_at: rest.1,
             items: rest.2,
             not_found: rest.3,
+            files_missing: rest.3,
             verification_failures: rest.4,
             dispose_at: rest.5,
             extension_overdue_told: state.3,

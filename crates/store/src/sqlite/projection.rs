@@ -73,7 +73,7 @@ fn take_in(work: &Work<'_>, news: &News, now: Timestamp, pace: &Pace) -> Result<
             concerns::after_news(work, envelope, &known, notification.kind, now)?;
         }
         let wake = Wake::of(notification, now, pace);
-        transfers::wake(work, account, envelope, &wake, || {
+        transfers::wake(work, account, envelope, &wake, now, || {
             let id = TransferId::make(now, work.entropy);
             Transfer::new(id, news.account.clone(), notification.envelope.clone())
         })?;

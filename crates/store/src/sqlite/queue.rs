@@ -7,9 +7,8 @@
 use std::time::Duration;
 
 use aftersign_core::Timestamp;
-use aftersign_core::ids::{AccountId, EnvelopeId, TransferId};
+use aftersign_core::ids::{AccountId, TransferId};
 use aftersign_core::journal::{Action, Entry};
-use aftersign_core::task::{TaskDraft, TaskKind};
 use aftersign_core::transfer::{Change, ParkReason, Transfer};
 use async_trait::async_trait;
 use rusqlite::params;
@@ -178,14 +177,7 @@ fn claim(
             break;
         }
         for n in due {
-            let held = match transfers::by_number(work, n) {
-                Err(fault) if fault.is_unreadable_row() => {
-                    set_aside(work, n, fault, now)?;
-                    continue;
-                }
-                held => held?,
-            };
-            let Some(held) = held.map(Held::take_wake) else { continue };
+            let Some(held) = transfers::readable(work, n, now)?.map(Held::take_wake) else { continue };
             // The column says due and the state does not: put the column right and hand nothing out.
             if held.transfer.due_at.is_none_or(|due| due > now) {
                 transfers::save(work, n, &held.transfer, &Hold::Keep)?;
@@ -201,28 +193,6 @@ fn claim(
         }
     }
     Ok(claimed)
-}
-
-/// A transfer whose record cannot be read must not hold up the others of its account: it is due no more, and a person is
-/// told.
-fn set_aside(work: &Work<'_>, n: i64, fault: Fault, now: Timestamp) -> Result<(), Fault> {
-    work.conn.prepare_cached("UPDATE transfers SET due_at = NULL WHERE n = ?1")?.execute([n])?;
-    let (account, envelope): (String, String) = work
-        .conn
-        .prepare_cached(
-            "SELECT a.id, e.id FROM transfers t JOIN accounts a ON a.n = t.account
-                 JOIN envelopes e ON e.n = t.envelope WHERE t.n = ?1",
-        )?
-        .query_row([n], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let what = format!("The record of this transfer is damaged: {}", fault.into_store("claim transfers"));
-    let task = TaskDraft::for_envelope(
-        TaskKind::DeadLetter,
-        &AccountId::new(account),
-        &EnvelopeId::new(envelope),
-        what,
-        "Restore the database from a backup, or archive this envelope by hand; the others go on.",
-    );
-    tasks::open(work, &[task], now)
 }
 
 fn due_numbers(work: &Work<'_>, account: i64, limit: usize, now: Timestamp) -> Result<Vec<i64>, Fault> {
@@ -335,7 +305,7 @@ fn renew_access(work: &Work<'_>, account: &AccountId, now: Timestamp) -> Result<
         )?
         .collect::<Result<_, _>>()?;
     for n in &waiting {
-        if let Some(mut held) = transfers::by_number(work, *n)?.map(Held::take_wake) {
+        if let Some(mut held) = transfers::readable(work, *n, now)?.map(Held::take_wake) {
             held.transfer.access_renewed(now);
             transfers::save(work, *n, &held.transfer, &Hold::Keep)?;
         }
@@ -354,7 +324,7 @@ fn rescue(work: &Work<'_>, worker: &Worker, now: Timestamp) -> Result<u64, Fault
         .collect::<Result<_, _>>()?;
     let mut rescued = 0;
     for n in lost {
-        if let Some(held) = transfers::by_number(work, n)?.map(Held::take_wake) {
+        if let Some(held) = transfers::readable(work, n, now)?.map(Held::take_wake) {
             transfers::save(work, n, &held.transfer, &Hold::Free)?;
             rescued += 1;
         }

@@ -96,7 +96,10 @@ impl Sweeps for SqliteStore {
             let Some(account) = account_number(conn, &account)? else { return Ok(Unarchived::default()) };
             let (index, chosen) = match status {
                 Some(_) => ("envelopes_unarchived", "e.settled = 1 AND e.status = ?2"),
-                None => ("envelopes_unsettled", "e.settled = 0 AND e.announced = 1 AND ?2 IS NULL"),
+                None => (
+                    "envelopes_unsettled",
+                    "e.settled = 0 AND (e.announced = 1 OR e.swept = 1) AND ?2 IS NULL",
+                ),
             };
             // With min(), SQLite takes the other columns from the row that holds it.
             let mut statement = conn.prepare_cached(&format!(

@@ -3,7 +3,7 @@
 use aftersign_core::Timestamp;
 use aftersign_core::ids::{AccountId, EnvelopeId, TaskId};
 use aftersign_core::task::{TaskDraft, TaskKind};
-use rusqlite::{Row, params};
+use rusqlite::{OptionalExtension, Row, params};
 
 use super::fault::Fault;
 use super::rows::{maybe_time, micros, time, word};
@@ -37,13 +37,17 @@ pub(super) const SETTLED_BY_ITSELF: &str = "settled by itself";
 /// Opens tasks; one that is open already says from now on what the newer one says.
 pub(super) fn open(work: &Work<'_>, drafts: &[TaskDraft], now: Timestamp) -> Result<(), Fault> {
     for draft in drafts {
+        if draft.standing && was_settled_in_these_words(work, draft)? {
+            continue;
+        }
         let due_at = draft.due_after.map(|wait| now.checked_add(wait).unwrap_or(Timestamp::MAX));
         work.conn
             .prepare_cached(
                 "INSERT INTO tasks (id, key, kind, account, envelope, opened_at, due_at, assignee, what, todo)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
                  ON CONFLICT (key) WHERE resolved_at IS NULL
-                 DO UPDATE SET assignee = excluded.assignee, what = excluded.what, todo = excluded.todo
+                 DO UPDATE SET assignee = excluded.assignee, what = excluded.what, todo = excluded.todo,
+                     due_at = coalesce(min(due_at, excluded.due_at), due_at, excluded.due_at)
                      WHERE (assignee, what, todo) <> (excluded.assignee, excluded.what, excluded.todo)",
             )?
             .execute(params![
@@ -60,6 +64,18 @@ pub(super) fn open(work: &Work<'_>, drafts: &[TaskDraft], now: Timestamp) -> Res
             ])?;
     }
     Ok(())
+}
+
+fn was_settled_in_these_words(work: &Work<'_>, draft: &TaskDraft) -> Result<bool, Fault> {
+    let settled = work
+        .conn
+        .prepare_cached(
+            "SELECT 1 FROM tasks INDEXED BY tasks_key_settled
+             WHERE key = ?1 AND resolved_at IS NOT NULL AND what = ?2 AND resolution <> ?3 LIMIT 1",
+        )?
+        .query_row(params![draft.key, draft.what, SETTLED_BY_ITSELF], |_| Ok(()))
+        .optional()?;
+    Ok(settled.is_some())
 }
 
 /// Closes the open tasks of these keys.

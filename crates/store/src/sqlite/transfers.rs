@@ -6,14 +6,15 @@
 
 use aftersign_core::Timestamp;
 use aftersign_core::envelope::Envelope;
-use aftersign_core::ids::TransferId;
+use aftersign_core::ids::{AccountId, EnvelopeId, TransferId};
+use aftersign_core::task::{TaskDraft, TaskKind};
 use aftersign_core::transfer::{Transfer, Wake};
 use rusqlite::{OptionalExtension, Params, Row, params};
 
 use super::fault::Fault;
-use super::json_transfer;
 use super::rows::{micros_up, signed, unreadable};
 use super::writer::Work;
+use super::{json_transfer, tasks};
 use crate::Worker;
 
 /// A transfer's row.
@@ -80,9 +81,39 @@ pub(super) fn by_id(work: &Work<'_>, id: TransferId) -> Result<Option<Held>, Fau
     find(work, "id = ?1", [id.as_bytes()])
 }
 
-/// By its row's number.
-pub(super) fn by_number(work: &Work<'_>, n: i64) -> Result<Option<Held>, Fault> {
-    find(work, "n = ?1", [n])
+/// By its row's number, if it can be read.
+pub(super) fn readable(work: &Work<'_>, n: i64, now: Timestamp) -> Result<Option<Held>, Fault> {
+    match find(work, "n = ?1", [n]) {
+        Err(fault) if fault.is_unreadable_row() => set_aside(work, n, fault, now).map(|()| None),
+        held => held,
+    }
+}
+
+/// A transfer whose record cannot be read must not hold up the others: nobody holds it, it is due no more and waits for
+/// nothing, and a person is told.
+fn set_aside(work: &Work<'_>, n: i64, fault: Fault, now: Timestamp) -> Result<(), Fault> {
+    work.conn
+        .prepare_cached(
+            "UPDATE transfers SET due_at = NULL, parked = NULL, wake = NULL, leased_node = NULL,
+                 leased_boot = NULL, leased_until = NULL WHERE n = ?1",
+        )?
+        .execute([n])?;
+    let (account, envelope): (String, String) = work
+        .conn
+        .prepare_cached(
+            "SELECT a.id, e.id FROM transfers t JOIN accounts a ON a.n = t.account
+                 JOIN envelopes e ON e.n = t.envelope WHERE t.n = ?1",
+        )?
+        .query_row([n], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let what = format!("The record of this transfer is damaged: {}", fault.into_store("read a transfer"));
+    let task = TaskDraft::for_envelope(
+        TaskKind::DeadLetter,
+        &AccountId::new(account),
+        &EnvelopeId::new(envelope),
+        what,
+        "Restore the database from a backup, or archive this envelope by hand; the others go on.",
+    );
+    tasks::open(work, &[task], now)
 }
 
 /// What the platform last answered about the envelope of row `envelope`.
@@ -155,13 +186,20 @@ pub(super) fn wake(
     account: i64,
     envelope: i64,
     wake: &Wake,
+    now: Timestamp,
     make: impl FnOnce() -> Transfer,
 ) -> Result<(), Fault> {
-    let Some(mut held) = find(work, "envelope = ?1", [envelope])? else {
+    let n: Option<i64> = work
+        .conn
+        .prepare_cached("SELECT n FROM transfers WHERE envelope = ?1")?
+        .query_row([envelope], |row| row.get(0))
+        .optional()?;
+    let Some(n) = n else {
         let mut transfer = make();
         transfer.wake(wake);
         return insert(work, account, envelope, &transfer);
     };
+    let Some(mut held) = readable(work, n, now)? else { return Ok(()) };
     if held.token.is_some() {
         let merged = held.pending_wake().map_or(*wake, |pending| pending.and(*wake));
         work.conn

@@ -257,7 +257,7 @@ async fn a_transfer_whose_record_is_damaged_holds_up_no_other_and_is_told() {
     let place = place();
     let store = place.open(Vec::new()).await;
     let hr = AccountId::new("hr");
-    let heard = ["e1", "e2"].map(|envelope| Notification {
+    let heard = ["e1", "e2", "e3"].map(|envelope| Notification {
         envelope: EnvelopeId::new(envelope),
         kind: NotificationKind::Finished,
         kind_at_platform: "finished".into(),
@@ -267,15 +267,15 @@ async fn a_transfer_whose_record_is_damaged_holds_up_no_other_and_is_told() {
         sender: None,
         name: None,
     });
-    let news = News {
+    let news = |notifications: &[Notification]| News {
         source: NewsSource::Watch,
         account: hr.clone(),
         platform: "test-sign".into(),
-        notifications: heard.to_vec(),
+        notifications: notifications.to_vec(),
         open_tasks: Vec::new(),
         close_tasks: Vec::new(),
     };
-    store.announce(vec![news], at(1), Pace::real(7)).await.unwrap();
+    store.announce(vec![news(&heard[..2])], at(1), Pace::real(7)).await.unwrap();
     tamper(&place, "UPDATE transfers SET state = '{\"half\":' WHERE n = 1");
     let worker = Worker { node: "node".into(), boot: "boot".into() };
     let claimed = store.claim(&hr, &worker, 9, Duration::from_secs(60), at(2)).await.unwrap();
@@ -286,4 +286,14 @@ async fn a_transfer_whose_record_is_damaged_holds_up_no_other_and_is_told() {
     let tasks = store.tasks(Some(true), &all).await.unwrap().rows;
     assert_eq!(tasks.len(), 1);
     assert_eq!((tasks[0].kind, tasks[0].envelope.as_ref().unwrap().as_str()), (TaskKind::DeadLetter, "e1"));
+
+    // One that a worker held when the machine went down, and news about all of them.
+    tamper(&place, "UPDATE transfers SET state = '' WHERE n = 2");
+    let reborn = Worker { boot: "next boot".into(), ..worker };
+    assert_eq!(store.rescue(&reborn, at(3)).await.unwrap(), 0);
+    store.announce(vec![news(&heard)], at(4), Pace::real(7)).await.unwrap();
+    let claimed = store.claim(&hr, &reborn, 9, Duration::from_secs(60), at(5)).await.unwrap();
+    assert_eq!(claimed.len(), 1);
+    assert_eq!(claimed[0].transfer.envelope_id.as_str(), "e3");
+    assert_eq!(store.tasks(Some(true), &all).await.unwrap().rows.len(), 2);
 }

@@ -1,3 +1,5 @@
+mod extension;
+
 use std::time::Duration;
 
 use super::*;
@@ -424,61 +426,6 @@ fn sealed(file: &str, extension: Extension) -> Envelope {
 const DAY: i64 = 24 * 60 * 60;
 
 #[test]
-fn nothing_is_removed_before_the_seal_is_extended_and_the_extended_file_archived() {
-    let policy = DisposePolicy::AfterExtension;
-    for early in [Extension::Awaited, Extension::Unknown] {
-        let mut transfer = woken(true);
-        let steps = run_in(&mut transfer, &sealed("f1", early), policy, at(0));
-        assert!(!steps.contains(&"dispose"), "{steps:?}");
-        assert_eq!(transfer.phase, Phase::Archived);
-        // The second callback comes: the platform shows another file.
-        let told = Wake {
-            at: at(40 * DAY),
-            final_announced: false,
-            artifacts_at: Some(at(40 * DAY)),
-            deletion_announced: false,
-        };
-        transfer.wake(&told);
-        let steps = run_in(&mut transfer, &sealed("f2", Extension::Done), policy, at(40 * DAY));
-        let place = |name| steps.iter().position(|step| *step == name).unwrap();
-        assert!(place("download") < place("dispose"), "{steps:?}");
-        assert_eq!((transfer.phase, transfer.archived_revision.as_deref()), (Phase::Disposed, Some("f2")));
-    }
-}
-
-#[test]
-fn a_seal_that_is_never_extended_asks_a_person_and_removes_nothing() {
-    let policy = DisposePolicy::AfterExtension;
-    let mut transfer = woken(true);
-    run_in(&mut transfer, &sealed("f1", Extension::Awaited), policy, at(0));
-    assert_eq!(transfer.due_at, Some(at(41 * DAY)), "a look of our own, in case nothing tells of it");
-    let mut told = Vec::new();
-    for day in 41..120 {
-        while !matches!(transfer.next(at(day * DAY)), Step::Wait(_)) {
-            assert_eq!(transfer.next(at(day * DAY)), Step::Ask, "day {day}");
-            let answer = Outcome::Found(Box::new(sealed("f1", Extension::Awaited)), Some(plan(policy)));
-            let change = transfer.apply(answer, at(day * DAY), &pace());
-            told.extend(change.open_tasks.into_iter().map(|task| (day, task.kind)));
-        }
-    }
-    assert_eq!(told, [(45, TaskKind::ExtensionOverdue)], "once: a person who settled it is not asked again");
-    // It comes after all.
-    let day = 130;
-    let steps = run_in(&mut transfer, &sealed("f2", Extension::Done), policy, at(day * DAY));
-    assert_eq!(steps.last(), Some(&"dispose"), "{steps:?}");
-}
-
-#[test]
-fn a_removal_that_was_due_is_off_when_the_platform_shows_newer_files() {
-    let mut transfer = woken(true);
-    let policy = DisposePolicy::AfterDays(3);
-    run_in(&mut transfer, &sealed("f1", Extension::Done), policy, at(0));
-    let steps = run_in(&mut transfer, &sealed("f2", Extension::Done), policy, at(3 * DAY));
-    let downloads = steps.iter().filter(|step| **step == "download").count();
-    assert_eq!((downloads, steps.last()), (2, Some(&"dispose")), "{steps:?}");
-}
-
-#[test]
 fn what_is_not_visible_and_was_announced_as_deleted_is_a_loss() {
     let mut transfer = woken(false);
     transfer.wake(&Wake { at: at(0), final_announced: true, artifacts_at: None, deletion_announced: true });
@@ -488,43 +435,6 @@ fn what_is_not_visible_and_was_announced_as_deleted_is_a_loss() {
         kinds.extend(change.open_tasks.into_iter().map(|task| task.kind));
     }
     assert_eq!((transfer.phase, &kinds[..]), (Phase::Lost, &[TaskKind::DeletedBeforeArchived][..]));
-}
-
-#[test]
-fn a_seal_whose_state_could_not_be_read_is_looked_at_the_next_day() {
-    let mut transfer = woken(true);
-    let policy = DisposePolicy::AfterExtension;
-    run_in(&mut transfer, &sealed("f1", Extension::Unknown), policy, at(0));
-    assert_eq!(transfer.due_at, Some(at(DAY)));
-    let steps = run_in(&mut transfer, &sealed("f1", Extension::Done), policy, at(DAY));
-    assert_eq!(steps.last(), Some(&"dispose"), "{steps:?}");
-}
-
-#[test]
-fn an_extended_file_is_archived_where_nothing_is_ever_removed() {
-    let mut transfer = woken(true);
-    run_in(&mut transfer, &sealed("f1", Extension::Awaited), DisposePolicy::Never, at(0));
-    assert_eq!((transfer.phase, transfer.due_at), (Phase::Archived, Some(at(41 * DAY))));
-    let steps = run_in(&mut transfer, &sealed("f2", Extension::Done), DisposePolicy::Never, at(41 * DAY));
-    assert_eq!(steps.iter().filter(|step| **step == "download").count(), 2, "{steps:?}");
-    assert!(!steps.contains(&"dispose"), "{steps:?}");
-    assert_eq!((transfer.phase, transfer.due_at), (Phase::Archived, None));
-    assert_eq!(transfer.archived_revision.as_deref(), Some("f2"));
-}
-
-#[test]
-fn a_look_for_an_extension_ends_one_day_where_no_removal_waits_for_it() {
-    let mut transfer = woken(true);
-    let shown = sealed("f1", Extension::Awaited);
-    run_in(&mut transfer, &shown, DisposePolicy::Never, at(0));
-    let mut looks = 0;
-    while let Some(due) = transfer.due_at {
-        let change = transfer.apply(Outcome::Found(Box::new(shown.clone()), None), due, &pace());
-        assert!(change.open_tasks.is_empty());
-        looks += 1;
-        assert!(looks < 50);
-    }
-    assert!(looks > 5);
 }
 
 /// Archived, then told of newer files, then listed again.
@@ -572,24 +482,6 @@ fn a_deletion_by_somebody_else_while_something_is_owed_is_told() {
 }
 
 #[test]
-fn single_looks_that_find_nothing_do_not_add_up() {
-    let mut transfer = woken(true);
-    let (policy, shown) = (DisposePolicy::AfterExtension, sealed("f1", Extension::Awaited));
-    run_in(&mut transfer, &shown, policy, at(0));
-    for day in 1..i64::from(NOT_FOUND_TRIES_MAX) * 3 {
-        transfer.phase = Phase::Ask;
-        transfer.apply(Outcome::NotFound(EnvelopeStatus::Completed), at(day * DAY), &pace());
-        transfer.phase = Phase::Ask;
-        transfer.apply(
-            Outcome::Found(Box::new(shown.clone()), Some(plan(policy))),
-            at(day * DAY + 9),
-            &pace(),
-        );
-    }
-    assert_eq!(transfer.phase, Phase::Archived);
-}
-
-#[test]
 fn a_dead_letter_that_a_redrive_mended_is_settled_also_after_archiving() {
     let mut transfer = refetching(DisposePolicy::Never);
     let broken = Error::new(ErrorKind::Corrupt, Remedy::AskPerson, "download", "broken");
@@ -614,8 +506,81 @@ fn a_rule_that_was_edited_moves_no_files_and_decides_on_the_removal() {
     assert_eq!((transfer.phase, transfer.due_at), (Phase::Archived, None));
 
     let mut half = woken(true);
-    half.apply(answered(EnvelopeStatus::Completed, DisposePolicy::Never), at(0), &pace());
+    half.apply(answered(EnvelopeStatus::Completed, DisposePolicy::AfterTransfer), at(0), &pace());
     half.phase = Phase::Ask;
     half.apply(Outcome::Found(Box::new(envelope(EnvelopeStatus::Completed)), None), at(1), &pace());
     assert_eq!(half.phase, Phase::List, "what was begun is finished, though no rule selects it any more");
+    assert_eq!(half.plan.unwrap().dispose, DisposePolicy::Never, "and nothing is removed without a rule");
+}
+
+#[test]
+fn a_file_that_stays_missing_is_told_to_a_person() {
+    let mut transfer = woken(true);
+    let missing = || Outcome::Failed(Error::new(ErrorKind::NotFound, Remedy::AskPerson, "download", "404"));
+    let mut now = at(0);
+    let mut told = Vec::new();
+    for _ in 0..50 {
+        let outcome = match transfer.next(now) {
+            Step::Wait(Some(due)) => {
+                now = due;
+                continue;
+            }
+            Step::Wait(None) => break,
+            Step::Ask => answered(EnvelopeStatus::Completed, DisposePolicy::Never),
+            Step::List => Outcome::Listed(vec![artifact("1"), artifact("2")]),
+            Step::Download(0) => Outcome::Staged(0, Digest::of(b"1"), 10, now),
+            Step::Download(_) => missing(),
+            Step::Deliver(index, to) => {
+                let staged = transfer.items[index].staged.unwrap();
+                Outcome::Delivered(index, to, receipt(staged.digest, staged.bytes))
+            }
+            Step::Verify(index, to) => {
+                let staged = transfer.items[index].staged.unwrap();
+                let there = Verification::Present { digest: staged.digest, bytes: staged.bytes };
+                Outcome::Verified(index, to, there)
+            }
+            other => panic!("{other:?}"),
+        };
+        told.extend(transfer.apply(outcome, now, &pace()).open_tasks.into_iter().map(|task| task.kind));
+    }
+    assert_eq!((transfer.phase, &told[..]), (Phase::DeadLetter, &[TaskKind::DeadLetter][..]));
+}
+
+#[test]
+fn nothing_counts_as_archived_again_without_our_own_record() {
+    let mut transfer = refetching(DisposePolicy::AfterTransfer);
+    let shown = envelope(EnvelopeStatus::Completed);
+    while transfer.next(at(51)) != Step::Compose {
+        step_in(&mut transfer, &shown, DisposePolicy::AfterTransfer, at(51)).unwrap();
+    }
+    assert!(transfer.redrive(at(52)));
+    let steps = run(&mut transfer, DisposePolicy::AfterTransfer, at(52));
+    let place = |name| steps.iter().position(|step| *step == name).unwrap();
+    assert!(place("compose") < place("dispose"), "{steps:?}");
+}
+
+#[test]
+fn what_was_begun_under_an_earlier_status_is_not_the_end_of_the_next() {
+    let mut transfer = woken(true);
+    let expired = Plan { folder: "misc".into(), ..plan(DisposePolicy::AfterTransfer) };
+    let shown = envelope(EnvelopeStatus::Expired);
+    transfer.apply(Outcome::Found(Box::new(shown), Some(expired)), at(0), &pace());
+    transfer.apply(Outcome::Listed(vec![artifact("1")]), at(0), &pace());
+    transfer.apply(Outcome::Staged(0, Digest::of(b"expired"), 9, at(0)), at(0), &pace());
+    transfer.phase = Phase::Ask;
+    let steps = run(&mut transfer, DisposePolicy::Never, at(1));
+    assert_eq!(steps.iter().filter(|step| **step == "download").count(), 2, "{steps:?}");
+    let plan = transfer.plan.unwrap();
+    assert_eq!((plan.folder.as_str(), plan.dispose), ("f", DisposePolicy::Never));
+}
+
+#[test]
+fn the_journal_keeps_no_senders_address() {
+    let mut transfer = woken(true);
+    let refused =
+        Error::new(ErrorKind::Forbidden, Remedy::AskPerson, "get token", "no token for sam@example.com")
+            .with(crate::error::SENDER, "sam@example.com");
+    let change = transfer.apply(Outcome::Failed(refused), at(0), &pace());
+    assert_eq!(change.journal[0].1, "get token: forbidden");
+    assert!(change.open_tasks[0].what.contains("sam@example.com"));
 }
