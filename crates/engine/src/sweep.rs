@@ -445,7 +445,12 @@ fn news_of(row: &Envelope, known: Option<&Known>) -> Option<Notification> {
 
 /// Whether the platform has replaced the files since its last answer.
 fn is_revised(row: &Envelope, known: &Known) -> bool {
-    matches!((&row.revision, &known.revision), (Some(listed), Some(known)) if listed != known)
+    match (&row.revision, &known.revision) {
+        (Some(listed), Some(known)) => listed != known,
+        // What was archived before the platform showed one may be any.
+        (Some(_), None) => known.archived_at.is_some(),
+        (None, _) => false,
+    }
 }
 
 fn in_circles(what: &str) -> Error {

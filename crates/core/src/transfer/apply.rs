@@ -146,9 +146,10 @@ impl Transfer {
         let since = ended_at.map_or(archived_at, |ended| ended.min(archived_at));
         let first = pace.after(since, EXTENSION_FIRST_LOOK);
         if now < first {
-            // What could not be read may have come already.
+            // What could not be read, or was archived before the platform showed a revision, may have come already.
+            let is_uncertain = extension == Extension::Unknown || self.archived_revision.is_none();
             let next = pace.after(now, EXTENSION_LOOK_EVERY);
-            return Some(if extension == Extension::Unknown { next.min(first) } else { first });
+            return Some(if is_uncertain { next.min(first) } else { first });
         }
         if now < pace.after(since, EXTENSION_OVERDUE) {
             return Some(pace.after(now, EXTENSION_LOOK_EVERY));

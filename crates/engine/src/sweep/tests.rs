@@ -254,6 +254,8 @@ fn a_row_is_news_if_it_differs_from_the_platforms_last_answer() {
     assert_eq!(kind(&completed(Some("1")), &confirmed(Some("1"))), None);
     assert_eq!(kind(&completed(Some("2")), &confirmed(Some("1"))), Some(NotificationKind::ArtifactsReady));
     assert_eq!(kind(&completed(Some("2")), &confirmed(None)), None, "no answer of ours had one yet");
+    let archived = Known { archived_at: Some(Timestamp::UNIX_EPOCH), ..confirmed(None) };
+    assert_eq!(kind(&completed(Some("2")), &archived), Some(NotificationKind::ArtifactsReady));
     assert_eq!(kind(&completed(None), &confirmed(Some("1"))), None, "the list does not show them");
     let expired = row(EnvelopeStatus::Expired, Some("2"));
     assert_eq!(kind(&expired, &confirmed(Some("1"))), Some(NotificationKind::Swept));

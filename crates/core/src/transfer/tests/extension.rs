@@ -122,3 +122,15 @@ fn whoever_removes_by_hand_what_is_never_extended_causes_no_alarm() {
     let change = transfer.apply(Outcome::Gone(EnvelopeStatus::Completed), at(53 * DAY), &pace());
     assert_eq!((transfer.phase, change.open_tasks.len()), (Phase::Disposed, 0));
 }
+
+#[test]
+fn what_was_archived_before_the_platform_showed_a_revision_is_looked_at_the_next_day() {
+    let mut transfer = woken(true);
+    let policy = DisposePolicy::AfterExtension;
+    let sealing = Envelope { revision: None, ..sealed("", Extension::Awaited) };
+    run_in(&mut transfer, &sealing, policy, at(0));
+    assert_eq!(transfer.due_at, Some(at(DAY)));
+    let steps = run_in(&mut transfer, &sealed("f2", Extension::Done), policy, at(DAY));
+    let downloads = steps.iter().filter(|step| **step == "download").count();
+    assert_eq!((downloads, steps.last()), (2, Some(&"dispose")), "{steps:?}");
+}
