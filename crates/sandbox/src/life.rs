@@ -512,8 +512,10 @@ pub(crate) fn trouble(world: &Arc<World>, id: &str, trouble: Trouble) {
 /// Somebody else removes the envelope.
 pub(crate) fn delete_as_other(world: &Arc<World>, id: &str) {
     let gone = world.change(|s| {
+        // What is deleted counts as gone, so the package is looked at first; both are done whatever the other says.
+        let purged = onespan::purge(s, id);
         let removed = s.delete(id, DeletedBy::Other, 0);
-        onespan::purge(s, id) || removed
+        purged || removed
     });
     if gone {
         tell(world, id, onespan::removed_by_other);

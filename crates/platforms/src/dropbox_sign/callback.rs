@@ -270,7 +270,13 @@ impl News {
     fn notification(&self, kind: NotificationKind, id: &str, request: SignatureRequest) -> Notification {
         let signature = self.related(kind, &request.signatures);
         let said = |signature: &Signature| signature.decline_reason.clone().or(signature.error.clone());
-        let detail = self.metadata.event_message.clone().or_else(|| signature.and_then(said));
+        let said = self.metadata.event_message.clone().or_else(|| signature.and_then(said));
+        // Once it is corrected, no answer names the address that an e-mail came back from.
+        let address = signature
+            .filter(|_| kind == NotificationKind::EmailBounced)
+            .and_then(|signature| signature.signer_email_address.as_deref().map(word));
+        let parts: Vec<String> = address.into_iter().chain(said).collect();
+        let detail = (!parts.is_empty()).then(|| parts.join(": "));
         Notification {
             envelope: EnvelopeId::new(id),
             kind,
@@ -283,8 +289,9 @@ impl News {
         }
     }
 
-    /// Whom the event is about, by the id in the platform's answers where there is one: an address may be what a
-    /// person is told to correct.
+    /// Whom the event is about, by the id in the platform's answers where there is one. A signer whose address is
+    /// corrected gets a new id (reference of `POST signature_request/update`), so a concern about the old one is known
+    /// to be over by its absence from the answer.
     fn signer<'s>(&'s self, signature: Option<&'s Signature>) -> Option<&'s str> {
         let related = self.metadata.related_signature_id.as_deref();
         let id = related.or_else(|| signature?.signature_id.as_deref());

@@ -11,6 +11,8 @@ mod registration;
 mod wire;
 
 #[cfg(test)]
+mod news_tests;
+#[cfg(test)]
 mod registration_tests;
 #[cfg(test)]
 mod tests;

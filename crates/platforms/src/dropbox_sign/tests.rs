@@ -17,7 +17,7 @@ use crate::testing::{
 };
 
 const KEY: &str = "fixture-key-of-the-first-account";
-const ID: &str = "fa5c8a0b0f492d768749333ad6fcc214c111e967";
+pub(super) const ID: &str = "fa5c8a0b0f492d768749333ad6fcc214c111e967";
 const SENT_2017: &[u8] = include_bytes!("fixtures/delivery_2017_sent.http");
 const ALL_SIGNED: &[u8] = include_bytes!("fixtures/delivery_all_signed.http");
 const APP_DECLINED: &[u8] = include_bytes!("fixtures/delivery_app_declined.http");
@@ -39,7 +39,7 @@ fn json_callback(body: &str) -> Inbound {
 }
 
 /// An event with a right hash, plus what `more` adds to the top level.
-fn event(kind: &str, more: serde_json::Value) -> serde_json::Value {
+pub(super) fn event(kind: &str, more: serde_json::Value) -> serde_json::Value {
     let mut value = json!({ "event": {
         "event_time": "1348177752", "event_type": kind, "event_hash": hex_mac(&format!("1348177752{kind}")),
     } });
@@ -47,7 +47,7 @@ fn event(kind: &str, more: serde_json::Value) -> serde_json::Value {
     value
 }
 
-fn interpret(value: &serde_json::Value) -> Interpretation {
+pub(super) fn interpret(value: &serde_json::Value) -> Interpretation {
     DropboxSign.interpret(&json_callback(&value.to_string()))
 }
 
@@ -346,48 +346,6 @@ fn every_event_type_means_what_the_facts_say() {
 }
 
 #[test]
-fn the_signer_of_a_concern_is_named_as_in_all_other_news() {
-    let signers = json!([
-        { "signature_id": "s1", "signer_email_address": "jill@example.com", "status_code": "error_invalid_email" },
-        { "signature_id": "s2", "signer_email_address": "george@example.com", "status_code": "awaiting_signature" },
-    ]);
-    let signer = |kind: &str, related: Option<&str>, signers: &serde_json::Value| {
-        let request = json!({ "signature_request_id": ID, "signatures": signers });
-        let mut value = event(kind, json!({ "signature_request": request }));
-        value["event"]["event_metadata"] = json!({ "related_signature_id": related });
-        understood(interpret(&value).meaning).remove(0).signer
-    };
-    let (jill, george) = (Some("s1".to_owned()), Some("s2".to_owned()));
-    assert_eq!(signer("signature_request_viewed", Some("s1"), &signers), jill);
-    assert_eq!(signer("signature_request_email_bounce", Some("s1"), &signers), jill);
-    assert_eq!(signer("signature_request_email_bounce", Some("s2"), &signers), george);
-    assert_eq!(signer("signature_request_email_bounce", None, &signers), jill, "its code says so");
-    assert_eq!(signer("signature_request_incomplete_qes", None, &signers), None, "it may be either");
-    let george_alone = json!([signers[1]]);
-    assert_eq!(signer("signature_request_incomplete_qes", None, &george_alone), george);
-    assert_eq!(signer("signature_request_email_bounce", None, &george_alone), george);
-    assert_eq!(signer("signature_request_viewed", None, &george_alone), None);
-    let listed_no_more = signer("signature_request_email_bounce", Some("s3"), &signers);
-    assert_eq!(listed_no_more.as_deref(), Some("s3"));
-    let unnumbered = json!([{ "signer_email_address": "george@example.com", "signer_name": "George" }]);
-    let bounced = |signers| signer("signature_request_email_bounce", None, signers);
-    assert_eq!(bounced(&unnumbered).as_deref(), Some("george@example.com"));
-    assert_eq!(bounced(&json!([{ "signer_name": "George" }])).as_deref(), Some("George"));
-}
-
-#[test]
-fn a_corrected_address_leaves_the_signer_of_a_concern_who_they_are() {
-    let news = understood(DropboxSign.interpret(&recorded(APP_DECLINED)).meaning).remove(0);
-    let corrected = COMPLETE.replace("jill@example.com", "jill.right@example.com");
-    let call = DropboxSign.fetch_envelope(&access(&DropboxSign), &EnvelopeId::new(ID));
-    let Lookup::Found(envelope) = result(call, [answer(200, corrected)]).unwrap() else {
-        panic!("not found")
-    };
-    let signer = envelope.signers.iter().find(|signer| signer.id == news.signer).unwrap();
-    assert_eq!(signer.email.as_deref(), Some("jill.right@example.com"));
-}
-
-#[test]
 fn the_key_tells_events_apart_and_neither_the_hash_nor_the_snapshot_is_in_it() {
     let with = |time: &str, kind: &str, id: &str, related: Option<&str>, app: Option<&str>, title: &str| {
         interpret(&json!({
@@ -426,7 +384,7 @@ fn fetch(status: u16, body: &str) -> Result<Lookup, aftersign_core::Error> {
     result(call, [answer(status, body.to_owned())])
 }
 
-fn found(request: serde_json::Value) -> aftersign_core::envelope::Envelope {
+pub(super) fn found(request: serde_json::Value) -> aftersign_core::envelope::Envelope {
     let mut request = request;
     request["signature_request_id"] = json!(ID);
     let Lookup::Found(envelope) = fetch(200, &json!({ "signature_request": request }).to_string()).unwrap()

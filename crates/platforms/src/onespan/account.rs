@@ -1,5 +1,7 @@
 //! What is asked of the account itself: who we are, its senders, its registered callback, how long it keeps packages.
 
+use std::collections::BTreeMap;
+
 use aftersign_core::envelope::EnvelopeStatus;
 use aftersign_core::platform::{Access, Call, Identity, Next, Page, Registration, Retention};
 use aftersign_core::secret::Secret;
@@ -146,24 +148,38 @@ pub(super) fn retention(access: &Access) -> Result<Call<Retention>, Error> {
         if !policy.keys().any(is_known) {
             return Err(api.unintelligible("the retention policy has none of the terms that we know"));
         }
-        let mut days = Vec::new();
-        for (status, terms) in TERMS {
-            let terms = terms.iter().filter_map(|name| policy.get(*name)).map(|term| read_term(&api, term));
-            let terms = terms.collect::<Result<Vec<_>, _>>()?;
-            days.extend(terms.into_iter().flatten().min().map(|term| (status, term)));
-        }
-        Ok(Next::Done(Retention { days }))
+        Ok(Next::Done(Retention { days: shortest_terms(&api, &policy)? }))
     }))
 }
 
-/// A term in days; `null` and what is not above zero are "kept".
-fn read_term(api: &Api, term: &Value) -> Result<Option<u32>, Error> {
-    let days = match term {
-        Value::Null => return Ok(None),
-        Value::String(text) => text.trim().parse().ok(),
-        other => other.as_i64(),
+/// The shortest term of each final status. An odd one costs no other, unless it leaves none.
+fn shortest_terms(api: &Api, policy: &BTreeMap<String, Value>) -> Result<Vec<(EnvelopeStatus, u32)>, Error> {
+    let (mut days, mut is_there, mut is_readable) = (Vec::new(), false, false);
+    for (status, terms) in TERMS {
+        let terms: Vec<_> = terms.iter().filter_map(|name| policy.get(*name)).map(read_term).collect();
+        is_there |= !terms.is_empty();
+        is_readable |= terms.iter().any(Option::is_some);
+        days.extend(terms.into_iter().flatten().flatten().min().map(|term| (status, term)));
+    }
+    match is_there && !is_readable {
+        true => Err(api.unintelligible("no term of the retention policy is a number of days")),
+        false => Ok(days),
+    }
+}
+
+/// A term in days, `Some(None)` for "kept": `null`, also as text, nothing, and what is not above zero. `None` if it is no
+/// whole number.
+fn read_term(term: &Value) -> Option<Option<u32>> {
+    let text = match term {
+        Value::Null => return Some(None),
+        Value::String(text) => text.trim().to_owned(),
+        Value::Number(number) => number.to_string(),
+        _ => return None,
     };
-    let days =
-        days.ok_or_else(|| api.unintelligible("a term of the retention policy is no number of days"))?;
-    Ok(u32::try_from(days.max(0)).ok().filter(|days| *days > 0))
+    if text.is_empty() || text.eq_ignore_ascii_case("null") {
+        return Some(None);
+    }
+    let whole = text.split_once('.').filter(|(_, rest)| rest.bytes().all(|digit| digit == b'0'));
+    let days: i64 = whole.map_or(text.as_str(), |(whole, _)| whole).parse().ok()?;
+    Some(u32::try_from(days.max(0)).ok().filter(|days| *days > 0))
 }

@@ -275,6 +275,7 @@ fn retention_is_read_by_our_statuses_and_the_shorter_term_counts() {
         r#"{"transactionRetention":{"completed":-1}}"#,
         r#"{"transactionRetention":{"draft":9,"includeSent":true}}"#,
         r#"{"transactionRetention":{"lifetimeTotal":null,"lifetimeUntilCompletion":0}}"#,
+        r#"{"transactionRetention":{"completed":"","declined":" null "}}"#,
     ] {
         assert_eq!(read(kept).unwrap(), Retention::default(), "{kept}");
     }
@@ -286,9 +287,18 @@ fn retention_is_read_by_our_statuses_and_the_shorter_term_counts() {
         r#"{"transactionRetention":{"lifetimeFrobbed":90}}"#,
         r#"{"transactionRetention":{"completed":{"days":90}}}"#,
         r#"{"transactionRetention":{"completed":"soon"}}"#,
+        r#"{"transactionRetention":{"completed":30.5,"expired":true,"draft":9}}"#,
     ] {
         assert_eq!(read(strange).unwrap_err().kind(), ErrorKind::Unintelligible, "{strange}");
     }
+}
+
+#[test]
+fn an_odd_term_of_the_retention_costs_no_other() {
+    let policy = r#"{"transactionRetention":{"completed":"soon","archived":30.0,"declined":"","optedOut":"7.0",
+        "expired":[],"lifetimeUntilCompletion":1e300}}"#;
+    let read = result(OneSpan.retention(&access(&OneSpan)), [answer(200, policy)]).unwrap();
+    assert_eq!(read.days, [(EnvelopeStatus::Completed, 30), (EnvelopeStatus::Declined, 7)]);
 }
 
 #[test]

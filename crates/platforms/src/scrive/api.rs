@@ -18,6 +18,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::document::{self, FILE, HISTORY, MAIN, RECORD, ZIP, add_artifacts, author_email, awaits_sealing};
 use super::errors::{NOT_PERMITTED, error_of, is_absent, is_parameter_refused, is_purged, reason, refused};
+use super::flow_api::Flows;
 use super::seal::{extension_by_document, extension_by_history};
 use super::wire::{Document, DocumentList, Filter, History, Sorting};
 use super::{Subject, flow_api, is_document_id};
@@ -206,7 +207,7 @@ fn list_path(api: &Api, filter: &[Filter], max: usize, offset: usize) -> Result<
 
 pub(super) fn fetch_document(access: &Access, id: String) -> Result<Call<Lookup>, Error> {
     let api = Api::new("scrive fetch envelope", access)?;
-    let has_flows = flow_api::first_base(&api, access)?.is_some();
+    let is_told_apart = Flows::of(&api, access)? != Flows::Unasked;
     let request = api.get_document(&id)?;
     Ok(api.clone().then(request, move |response| {
         if is_absent(&response) {
@@ -220,7 +221,7 @@ pub(super) fn fetch_document(access: &Access, id: String) -> Result<Call<Lookup>
             return Ok(Next::Done(Lookup::Deleted { at: None }));
         }
         with_extension(&api, &id.clone(), document, move |document, extension| {
-            let envelope = own_envelope(&id, document, extension, has_flows);
+            let envelope = own_envelope(&id, document, extension, is_told_apart);
             Ok(Next::Done(Lookup::Found(Box::new(envelope))))
         })
     }))
@@ -365,27 +366,25 @@ impl fmt::Display for Cursor {
 pub(super) fn changed_since(access: &Access, window: &Window) -> Result<Call<Page<Envelope>>, Error> {
     let api = Api::new("scrive list changes", access)?;
     let first = window.since.checked_sub(OVERLAP).unwrap_or(Timestamp::UNIX_EPOCH);
-    let flows = flow_api::first_base(&api, access)?;
+    let flows = Flows::of(&api, access)?;
     let cursor = match (window.cursor.as_deref(), flows) {
-        (Some(FLOWS), Some(base)) => return flow_api::changed_since(api, base, first),
-        (None, Some(_)) => Some(Cursor { start: first, offset: 0, which: Which::OutsideFlows }),
-        (None, None) => Some(Cursor { start: first, offset: 0, which: Which::All }),
+        (Some(FLOWS), Flows::Asked(base)) => return flow_api::changed_since(api, base, first),
+        (None, Flows::Asked(_) | Flows::Absent) => {
+            Some(Cursor { start: first, offset: 0, which: Which::OutsideFlows })
+        }
+        (None, Flows::Unasked) => Some(Cursor { start: first, offset: 0, which: Which::All }),
         (Some(cursor), _) => Cursor::read(cursor),
     };
     let cursor = cursor.ok_or_else(|| {
         api.error(ErrorKind::Rejected, Remedy::Abandon, "the sweep's cursor is none of ours; start again")
     })?;
-    changed_documents(&api, cursor, flows.map(|_| FLOWS))
+    changed_documents(&api, cursor, flows)
 }
 
 /// Pages go on from the last change seen, not by a growing offset: a document that changes while we read
 /// moves to the end, and everything behind it would slip by one unseen. Only documents of one and the same
-/// moment are counted through. After the last page the sweep goes on with `then`.
-fn changed_documents(
-    api: &Api,
-    cursor: Cursor,
-    then: Option<&'static str>,
-) -> Result<Call<Page<Envelope>>, Error> {
+/// moment are counted through. After the last page the sweep goes on with the flows, where they are asked for.
+fn changed_documents(api: &Api, cursor: Cursor, flows: Flows) -> Result<Call<Page<Envelope>>, Error> {
     // No end: what changes while we read is found now rather than next time.
     let mut filter = vec![
         Filter::Mtime { start_time: cursor.start.to_string() },
@@ -401,13 +400,15 @@ fn changed_documents(
     Ok(api.clone().then(request, move |response| {
         if cursor.which == Which::OutsideFlows && is_parameter_refused(&response) {
             let all = Cursor { which: Which::All, ..cursor };
-            return changed_documents(&api, all, then).map(Next::Then);
+            return changed_documents(&api, all, flows).map(Next::Then);
         }
         let list: DocumentList = api.answer(&response)?;
         let next = next_page(cursor, &list).map(|next| next.to_string());
         let rows = list.documents.into_iter().flatten().filter(|row| row.is_template != Some(true));
-        let items = rows.filter_map(|row| listed(row, cursor.which)).collect();
-        Ok(Next::Done(Page { items, next: next.or_else(|| then.map(str::to_owned)) }))
+        let is_told_apart = cursor.which == Which::OutsideFlows || flows == Flows::Absent;
+        let items = rows.filter_map(|row| listed(row, is_told_apart)).collect();
+        let flows_are_next = matches!(flows, Flows::Asked(_));
+        Ok(Next::Done(Page { items, next: next.or_else(|| flows_are_next.then(|| FLOWS.to_owned())) }))
     }))
 }
 
@@ -433,10 +434,10 @@ fn next_page(cursor: Cursor, list: &DocumentList) -> Option<Cursor> {
 
 /// A row has no history, so it cannot tell whether the seal is extended; but its revision differs then. `None` for a row
 /// without a document's id: nothing could be asked about it, and failing would lose all the others for ever.
-fn listed(row: Document, which: Which) -> Option<Envelope> {
+fn listed(row: Document, is_told_apart: bool) -> Option<Envelope> {
     let id = row.id.clone().filter(|id| is_document_id(id))?;
     let extension = extension_by_document(&row);
-    Some(own_envelope(&id, row, extension, which == Which::OutsideFlows))
+    Some(own_envelope(&id, row, extension, is_told_apart))
 }
 
 /// What removing one document led to.

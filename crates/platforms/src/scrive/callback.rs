@@ -11,10 +11,10 @@ use aftersign_core::callback::{
 use aftersign_core::ids::EnvelopeId;
 use aftersign_core::platform::CallbackUrl;
 
-use super::document::{author_email, party_in_news};
+use super::document::{author_email, party_email, party_in_news, party_mobile};
 use super::wire::{Document, Party};
 use super::{flow, is_document_id};
-use crate::exchange::{excerpt, without_mark};
+use crate::exchange::{excerpt, without_mark, word as short};
 use crate::form;
 
 /// Parties told of from one callback: more than any document has that people sign.
@@ -234,7 +234,8 @@ fn state(id: &str, status: &str, word: &str, sealed: Option<bool>, document: &Do
 
 /// How far a party is, at the time it got there, under the same name in all news: signed, else opened, else not reached.
 /// The author sees the document while preparing it; only others open it. When an invitation came back nothing tells, and
-/// every snapshot says it again: it gets a time that does not move, before all that settles it.
+/// every snapshot says it again: it gets a time that does not move, before all that settles it, and only its detail tells
+/// one that came back anew.
 fn party_news(id: &str, status: &str, document: &Document, party: &Party) -> Option<Notification> {
     let opened_at = party.seen_time.filter(|_| party.is_author != Some(true));
     let (kind, word, at) = match (party.sign_time, opened_at) {
@@ -249,13 +250,26 @@ fn party_news(id: &str, status: &str, document: &Document, party: &Party) -> Opt
     told.occurred_at = at;
     told.signer = party_in_news(party);
     if kind == NotificationKind::EmailBounced {
-        told.detail = Some(match was_bounced(&party.email_delivery_status) {
-            true => "the invitation could not be delivered: check the e-mail address".to_owned(),
-            false => "the invitation by SMS could not be delivered: check the number".to_owned(),
-        });
+        told.detail = Some(bounce(document, party));
         told.sender = author_email(document);
     }
     Some(told)
+}
+
+/// What came back of a party's invitations, with what a correction or a prolongation changes: where each went, and until
+/// when the document can be signed.
+fn bounce(document: &Document, party: &Party) -> String {
+    let came_back = |what: &str, to: Option<String>, check: &str| {
+        let to = to.filter(|to| !to.is_empty()).map(|to| format!(" to {}", short(&to)));
+        format!("{what}{} could not be delivered: check {check}", to.unwrap_or_default())
+    };
+    let by_email = was_bounced(&party.email_delivery_status)
+        .then(|| came_back("the invitation", party_email(party), "the e-mail address"));
+    let by_sms = was_bounced(&party.mobile_delivery_status)
+        .then(|| came_back("the invitation by SMS", party_mobile(party), "the number"));
+    let until = document.timeout_time.map(|at| format!("it can be signed until {at}"));
+    let told: Vec<String> = [by_email, by_sms, until].into_iter().flatten().collect();
+    told.join("; ")
 }
 
 /// Whether the invitation of a party that still has to act came back.

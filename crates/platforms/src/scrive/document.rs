@@ -158,8 +158,13 @@ fn field(party: &Party, kind: &str) -> Option<String> {
 }
 
 /// The party's e-mail address: the field of type `email`.
-fn party_email(party: &Party) -> Option<String> {
+pub(super) fn party_email(party: &Party) -> Option<String> {
     field(party, "email")
+}
+
+/// The number to which a party's invitation by SMS goes.
+pub(super) fn party_mobile(party: &Party) -> Option<String> {
+    field(party, "mobile")
 }
 
 /// Who a party is in notifications: a signer by the platform's id, which stays when the address is corrected and which

@@ -1,10 +1,11 @@
 //! Flow's API, and the documents of an instance one by one.
 //!
 //! The base path moved with the generations (`/flow`, before `/experimental/flow`); the newer one is tried
-//! first, and only an answer that is not Flow's own leads to the older one; an account can name the older one or
-//! none. Flow has no call that removes an instance, and may refuse to let go of its documents.
+//! first, and only an answer that is not Flow's own leads to the older one; an account can name the older one, or say
+//! that none is asked or that it has no flows. Flow has no call that removes an instance, and may refuse to let go of its documents.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use aftersign_core::artifact::ArtifactRef;
 use aftersign_core::envelope::{Envelope, EnvelopeStatus, Extension, Lookup, Signer};
@@ -33,27 +34,54 @@ pub(super) const RECORD: &str = "record:flow";
 const BASES: [&str; 2] = ["flow", "experimental/flow"];
 /// The value of the option with which no flow is ever asked for.
 const OFF: &str = "off";
+/// The value of the option of accounts that have no flows.
+const NONE: &str = "none";
 /// Where an account's flows are.
 pub(super) const FLOW_BASE: OptionSpec = OptionSpec {
     name: "flow_base",
-    values: &["/flow", "/experimental/flow", OFF],
+    values: &["/flow", "/experimental/flow", OFF, NONE],
     default: "/flow",
     about: "Where Flow is asked: at /flow, and where that is not known at /experimental/flow; at /experimental/flow only; \
-            or not at all, and then no document is removed by default, because it may be one of a flow.",
+            or not at all: with off no document is removed by default, because it may be one of a flow; \
+            none says that the account has no flows.",
 };
-/// What the route says in place of a document's version when the document was gone.
-const GONE: &str = "gone";
+/// Documents asked in one page of a sweep: one call each, and all calls of a page must stay far below what the engine
+/// follows in a row.
+const ROW_DOCUMENTS_MAX: usize = 100;
 
-/// Which of [`BASES`] is asked first; `None` if no flow is asked for.
-pub(super) fn first_base(api: &Api, access: &Access) -> Result<Option<usize>, Error> {
-    let value = option(api.operation, access, &FLOW_BASE)?;
-    Ok(BASES.iter().position(|base| value.strip_prefix('/') == Some(*base)))
+/// What an account says of its flows.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Flows {
+    /// They are asked for, at this of [`BASES`] first.
+    Asked(usize),
+    /// Nobody asks for them, though there may be some.
+    Unasked,
+    /// There are none.
+    Absent,
+}
+
+impl Flows {
+    /// Reads the account's option.
+    pub(super) fn of(api: &Api, access: &Access) -> Result<Self, Error> {
+        let value = option(api.operation, access, &FLOW_BASE)?;
+        let base = BASES.iter().position(|base| value.strip_prefix('/') == Some(*base));
+        Ok(match base {
+            Some(at) => Self::Asked(at),
+            None if value == NONE => Self::Absent,
+            None => Self::Unasked,
+        })
+    }
 }
 
 /// Which of [`BASES`] is asked first about a flow.
 fn base(api: &Api, access: &Access) -> Result<usize, Error> {
-    let message = "the account's option `flow_base` is off, so its flows cannot be asked for";
-    first_base(api, access)?.ok_or_else(|| misconfigured(api.operation, message))
+    let value = match Flows::of(api, access)? {
+        Flows::Asked(at) => return Ok(at),
+        Flows::Unasked => OFF,
+        Flows::Absent => NONE,
+    };
+    let message = format!("the account's option `flow_base` is {value}, so its flows cannot be asked for");
+    Err(misconfigured(api.operation, &message))
 }
 
 /// The path of an instance, at the base where it was found.
@@ -63,16 +91,45 @@ pub(super) fn instance_path(route: Option<&str>, id: &str) -> String {
     format!("{base}/instances/{id}")
 }
 
-/// The versions of a flow's documents that its envelope remembers; `None` for one that was gone.
-fn confirmed_versions(route: Option<&str>) -> BTreeMap<&str, Option<u64>> {
+/// What the route remembers of one document of a flow.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mark {
+    Version(u64),
+    /// It was there, and named no version.
+    Versionless,
+    /// It was gone.
+    Gone,
+}
+
+impl Mark {
+    const VERSIONLESS: &str = "versionless";
+    const GONE: &str = "gone";
+
+    fn read(text: &str) -> Option<Self> {
+        match text {
+            Self::VERSIONLESS => Some(Self::Versionless),
+            Self::GONE => Some(Self::Gone),
+            version => version.parse().ok().map(Self::Version),
+        }
+    }
+}
+
+impl fmt::Display for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Version(version) => version.fmt(f),
+            Self::Versionless => f.write_str(Self::VERSIONLESS),
+            Self::Gone => f.write_str(Self::GONE),
+        }
+    }
+}
+
+/// What a flow's envelope remembers of its documents, by their ids.
+fn confirmed_marks(route: Option<&str>) -> BTreeMap<&str, Mark> {
     let marks = route.unwrap_or_default().split(MARKS).skip(1);
-    let version = |mark: &str| match mark {
-        GONE => Some(None),
-        version => version.parse().ok().map(Some),
-    };
     marks
         .filter_map(|mark| mark.split_once('='))
-        .filter_map(|(id, mark)| Some((id, version(mark)?)))
+        .filter_map(|(id, mark)| Some((id, Mark::read(mark)?)))
         .collect()
 }
 
@@ -86,12 +143,13 @@ fn ask<T: 'static>(api: &Api, at: usize, path: String, read: Answered<T>) -> Res
     let api = api.clone();
     Ok(api.clone().then(request, move |response| {
         if !is_elsewhere(&response) || at + 1 >= BASES.len() {
-            return read(base, response);
+            return if is_page(&response) { Err(page_for_flow(&api)) } else { read(base, response) };
         }
         // A page says that something is in the way, or that Flow is elsewhere; only Flow's own answer tells which.
+        let on = api.clone();
         let read: Answered<T> =
             Box::new(move |older, answer| match is_page(&response) && is_elsewhere(&answer) {
-                true => read(base, response),
+                true => Err(page_for_flow(&on)),
                 false => read(older, answer),
             });
         ask(&api, at + 1, path, read).map(Next::Then)
@@ -105,6 +163,14 @@ fn is_elsewhere(response: &Response<Bytes>) -> bool {
 /// A page of the web site: it answers where an API is not.
 fn is_page(response: &Response<Bytes>) -> bool {
     response.status().is_success() && without_mark(response.body()).trim_ascii_start().first() == Some(&b'<')
+}
+
+/// The host's web site answers where Flow is asked: something is in the way, or the host has no Flow.
+fn page_for_flow(api: &Api) -> Error {
+    api.unintelligible(
+        "a web page answers where Flow is asked: if it persists, check base_url, or set the account's option \
+         `flow_base` to none if the account has no flows",
+    )
 }
 
 /// The instance that was asked for, and no other.
@@ -149,7 +215,7 @@ struct Documents {
     statuses: Vec<EnvelopeStatus>,
     extensions: Vec<Extension>,
     sealed_files: Vec<String>,
-    /// For the route: `id=version` of each, or `id=gone`.
+    /// For the route: `id=` and the [`Mark`] of each.
     marks: Vec<String>,
     /// One cannot be asked any more.
     incomplete: bool,
@@ -164,7 +230,8 @@ impl Documents {
     }
 
     fn add(&mut self, id: &str, document: &Document, extension: Extension) {
-        self.marks.extend(document.object_version.map(|version| format!("{id}={version}")));
+        let mark = document.object_version.map_or(Mark::Versionless, Mark::Version);
+        self.marks.push(format!("{id}={mark}"));
         self.statuses.push(document::status(document));
         self.extensions.push(extension);
         self.sealed_files.extend(sealed_file(document).map(str::to_owned));
@@ -225,7 +292,7 @@ fn look(mut walk: Look) -> Result<Next<Lookup>, Error> {
         // One that is gone tells nothing; what that means for the archiving is the list's to say.
         if is_absent(&response) || is_purged(&response) {
             walk.documents.incomplete = true;
-            walk.documents.marks.push(format!("{id}={GONE}"));
+            walk.documents.marks.push(format!("{id}={}", Mark::Gone));
             return look(walk);
         }
         let document = walk.api.read_document(&id, &response)?;
@@ -316,14 +383,14 @@ fn add_documents(
 
 /// `GET instances` is the whole list of the user's instances in one array: no filter, no pages. Accounts
 /// without Flow, and accesses without `FULL_ACCESS`, have none to list; known flows are looked at one by one all the same.
-/// A page with status 200 says nothing of that, and is a failure.
+/// A page says nothing of that, and is a failure; only the 404 of a host that knows neither base is taken for an answer.
 pub(super) fn changed_since(api: Api, base: usize, since: Timestamp) -> Result<Call<Page<Envelope>>, Error> {
     ask(
         &api.clone(),
         base,
         "instances".to_owned(),
         Box::new(move |base, response| {
-            if matches!(response.status().as_u16(), 401 | 403 | 404 | 405 | 410) {
+            if response.status() == 404 || matches!(own_status(&response), Some(401 | 403 | 405 | 410)) {
                 return Ok(Next::Done(Page { items: Vec::new(), next: None }));
             }
             let rows: Vec<Box<RawValue>> = api.list_answer(&response)?;
@@ -333,7 +400,13 @@ pub(super) fn changed_since(api: Api, base: usize, since: Timestamp) -> Result<C
             let rows = rows.filter_map(|row| Some((row.id.as_deref().and_then(flow_id)?, row)));
             // A row without a time may have changed.
             let rows = rows.filter(|(_, row)| row.last_event.or(row.started).is_none_or(|at| at >= since));
-            list_rows(Rows { api, base, rows: rows.collect(), items: Vec::new() })
+            list_rows(Rows {
+                api,
+                base,
+                rows: rows.collect(),
+                items: Vec::new(),
+                asks_left: ROW_DOCUMENTS_MAX,
+            })
         }),
     )
 }
@@ -345,10 +418,13 @@ struct Rows {
     /// Those to come, last first.
     rows: Vec<(String, Instance)>,
     items: Vec<Envelope>,
+    /// Of [`ROW_DOCUMENTS_MAX`].
+    asks_left: usize,
 }
 
 /// A row has no documents. Where the word alone would make another status of it than a look at the flow does, each sweep
-/// would report a difference; so its documents are asked for theirs.
+/// would report a difference; so its documents are asked for theirs: all of them, or none if they are too many for what is
+/// left of the page's calls, and then the word stands until a look at the flow.
 fn list_rows(mut walk: Rows) -> Result<Next<Page<Envelope>>, Error> {
     while let Some((id, instance)) = walk.rows.pop() {
         let mut ids = match leaves_open(instance.status.as_deref().unwrap_or_default()) {
@@ -356,7 +432,10 @@ fn list_rows(mut walk: Rows) -> Result<Next<Page<Envelope>>, Error> {
             false => Vec::new(),
         };
         let documents = Documents::of(&instance);
-        if let Some(first) = ids.pop() {
+        if let Some(asks_left) = walk.asks_left.checked_sub(ids.len())
+            && let Some(first) = ids.pop()
+        {
+            walk.asks_left = asks_left;
             return settle_row(walk, OpenRow { id, instance, documents, ids }, first);
         }
         walk.items.push(envelope(&id, walk.base, instance, documents));
@@ -389,9 +468,8 @@ fn settle_row(mut walk: Rows, mut row: OpenRow, id: String) -> Result<Next<Page<
     })))
 }
 
-/// Removes the documents one by one, each in the version that was confirmed, and stops where the platform refuses. One that
-/// was not there when the flow was confirmed was not archived with it, so nothing is removed then. The instance itself stays:
-/// there is no call for it.
+/// Removes the documents one by one, each in the version that was confirmed, and stops where the platform refuses. The
+/// instance itself stays: there is no call for it.
 pub(super) fn dispose(access: &Access, id: String, proven: &Envelope) -> Result<Call<Disposal>, Error> {
     let api = Api::new("scrive delete", access)?;
     let path = format!("instances/{id}");
@@ -405,25 +483,51 @@ pub(super) fn dispose(access: &Access, id: String, proven: &Envelope) -> Result<
                 return Ok(Next::Done(Disposal::AlreadyGone));
             }
             let instance = read_instance(&api, &id, &response)?;
-            let confirmed = confirmed_versions(route.as_deref());
-            let (mut left, mut removed) = (Vec::new(), 0);
-            for id in named_documents(&api, &instance)? {
-                match confirmed.get(id.as_str()) {
-                    Some(Some(version)) => left.push((id, *version)),
-                    Some(None) => removed += 1,
-                    None => {
-                        let message =
-                            "the flow names a document that was not confirmed with it, so none is removed";
-                        return Err(api
-                            .error(ErrorKind::Rejected, Remedy::AskPerson, message)
-                            .with("document", id));
-                    }
+            let named = named_documents(&api, &instance)?;
+            match removable(&api, named, route.as_deref())? {
+                Removable::None(reason) => Ok(Next::Done(Disposal::Kept(reason.to_owned()))),
+                Removable::These { mut left, gone } => {
+                    left.reverse();
+                    remove_documents(api, left, gone)
                 }
             }
-            left.reverse();
-            remove_documents(api, left, removed)
         }),
     )
+}
+
+/// What may be removed of a flow's documents.
+enum Removable {
+    /// These, each in its version; so many others are gone.
+    These { left: Vec<(String, u64)>, gone: usize },
+    /// None of them, for this reason.
+    None(&'static str),
+}
+
+/// A document that was not there when the flow was confirmed was not archived with it, so nothing is removed then; nor where
+/// one was gone, because the flow has no revision then, and so no change of the others would have been seen.
+fn removable(api: &Api, named: Vec<String>, route: Option<&str>) -> Result<Removable, Error> {
+    let confirmed = confirmed_marks(route);
+    let (mut left, mut gone, mut is_versionless) = (Vec::new(), 0, false);
+    for id in named {
+        match confirmed.get(id.as_str()) {
+            Some(Mark::Version(version)) => left.push((id, *version)),
+            Some(Mark::Versionless) => is_versionless = true,
+            Some(Mark::Gone) => gone += 1,
+            None => {
+                let message = "the flow names a document that was not confirmed with it, so none is removed";
+                return Err(api.error(ErrorKind::Rejected, Remedy::AskPerson, message).with("document", id));
+            }
+        }
+    }
+    if is_versionless {
+        return Ok(Removable::None("a document has no version, so none is removed"));
+    }
+    if !left.is_empty() && confirmed.values().any(|mark| *mark == Mark::Gone) {
+        return Ok(Removable::None(
+            "one of its documents is gone, so whether the others changed cannot be told",
+        ));
+    }
+    Ok(Removable::These { left, gone })
 }
 
 fn remove_documents(api: Api, mut left: Vec<(String, u64)>, removed: usize) -> Result<Next<Disposal>, Error> {

@@ -170,6 +170,11 @@ fn where_no_flows_can_be_listed_there_are_none() {
         assert_eq!(page.unwrap(), Page { items: Vec::new(), next: None });
         assert_eq!(asked.len(), count);
     }
+    for status in [401, 403, 405, 410] {
+        let (page, _) = flows(vec![answer(status, "<html>Request blocked</html>")]);
+        let error = page.unwrap_err();
+        assert_ne!(error.remedy(), Remedy::AskPerson, "{status} of a firewall says nothing of flows");
+    }
     let refused = answer(401, json!({ "error_type": "invalid_authorisation" }).to_string());
     let (page, _) = ask(&access(&Scrive), None, vec![refused]);
     assert_eq!(page.unwrap_err().remedy(), Remedy::RenewAccess, "a bad key is no good for documents either");
@@ -188,6 +193,16 @@ fn a_page_or_a_failure_in_place_of_the_flows_is_tried_again() {
     ] {
         let (page, _) = flows(answers.clone());
         assert!(matches!(page.unwrap_err().remedy(), Remedy::Retry(_)), "{answers:?}");
+    }
+    for answers in [
+        vec![web_page(), web_page()],
+        vec![web_page(), answer(404, "<html>")],
+        vec![answer(404, "<html>"), web_page()],
+    ] {
+        let error = flows(answers.clone()).0.unwrap_err();
+        assert!(error.to_string().contains("`flow_base` to none"), "{error}");
+        let looked = Scrive.fetch_envelope(&access(&Scrive), &EnvelopeId::new(FLOW)).unwrap();
+        assert!(play(looked, answers).0.unwrap_err().to_string().contains("`flow_base` to none"));
     }
     let (page, asked) = flows(vec![web_page(), answer(200, "[]")]);
     assert_eq!(page.unwrap(), Page { items: Vec::new(), next: None });
@@ -260,6 +275,42 @@ fn a_document_that_is_refused_never_ends_the_walk_over_the_flows() {
 }
 
 #[test]
+fn a_sweep_asks_a_bounded_number_of_documents_and_leaves_the_other_rows_their_word() {
+    let row = |number: usize, documents: usize| {
+        let ids = (0..documents).map(|at| (format!("d{at:03}"), json!((number * 1_000 + at).to_string())));
+        flow_row(&json!({
+            "id": format!("08b9e7d4-d424-4e66-baa4-{number:012}"),
+            "status": "failed",
+            "process_parameters": { "documents": ids.collect::<serde_json::Map<_, _>>() },
+        }))
+    };
+    let rows = json!([row(1, 60), row(2, 41), row(3, 40), row(4, 1), row(5, 0), row(6, 200)]);
+    let rejected = |id: usize| answer(200, document(json!({ "id": id.to_string(), "status": "rejected" })));
+    let asked_for = (1_000..1_060).rev().chain((3_000..3_040).rev());
+    let answers = [answer(200, rows.to_string())].into_iter().chain(asked_for.map(rejected));
+    let (page, asked) = flows(answers.collect());
+    assert_eq!(asked.len(), 101);
+    let told: Vec<_> = page.unwrap().items.into_iter().map(|row| row.status).collect();
+    let (settled, by_word) = (EnvelopeStatus::Declined, EnvelopeStatus::Failed);
+    assert_eq!(told, [settled, by_word, settled, by_word, by_word, by_word]);
+}
+
+#[test]
+fn an_account_without_flows_lists_documents_alone_and_removes_them_as_usual() {
+    let none = with_flow_base("none");
+    let rows = || answer(200, json!({ "documents": [row("1", "2026-11-20T09:00:00Z")] }).to_string());
+    let refused = || answer(400, json!({ "error_type": "request_parameters_invalid" }).to_string());
+    for answers in [vec![rows()], vec![refused(), rows()]] {
+        let (page, asked) = ask(&none, None, answers);
+        let page = page.unwrap();
+        assert_eq!((page.next, asked[0].contains(OUTSIDE)), (None, true));
+        assert_eq!(Scrive.default_dispose(&page.items[0]), DisposePolicy::AfterExtension);
+    }
+    let error = Scrive.changed_since(&none, &window(Some("flows"))).unwrap_err();
+    assert_eq!(error.remedy(), Remedy::Abandon);
+}
+
+#[test]
 fn a_server_that_does_not_know_the_filter_is_asked_without_it() {
     let cursor = Some("2026-11-20T07:00:00Z/0/outside-flows");
     for kind in ["request_parameters_invalid", "request_parameters_parse_error"] {
@@ -293,7 +344,7 @@ fn an_account_can_name_the_older_base_of_flow_or_none() {
     assert_eq!(Scrive.default_dispose(&page.unwrap().items[0]), DisposePolicy::Never);
     let (page, _) = ask(&access(&Scrive), None, vec![answer(200, rows.to_string())]);
     assert_eq!(Scrive.default_dispose(&page.unwrap().items[0]), DisposePolicy::AfterExtension);
-    for (value, says) in [("off", "is off"), ("/flows", "must be one of")] {
+    for (value, says) in [("off", "is off"), ("none", "is none"), ("/flows", "must be one of")] {
         let error = Scrive.fetch_envelope(&with_flow_base(value), &EnvelopeId::new(FLOW)).unwrap_err();
         assert_eq!((error.kind(), error.remedy()), (ErrorKind::Misconfigured, Remedy::AskPerson));
         assert!(error.to_string().contains(says), "{error}");

@@ -199,8 +199,9 @@ fn is_readable(envelope: &Envelope) -> bool {
 
 /// Somebody else deletes the package for good, wherever it lies; `false` if it is gone already or no package.
 pub(crate) fn purge(state: &mut State, id: &str) -> bool {
-    let package = state.envelope_mut(id).filter(|envelope| envelope.vendor == Vendor::OneSpan);
-    package.is_some_and(|envelope| !std::mem::replace(&mut envelope.package.purged, true))
+    let is_there = |envelope: &&mut Envelope| envelope.vendor == Vendor::OneSpan && is_readable(envelope);
+    let package = state.envelope_mut(id).filter(is_there);
+    package.map(|envelope| envelope.package.purged = true).is_some()
 }
 
 /// What stands in the signer's way begins; `false` if there is nothing or they have signed.

@@ -370,6 +370,20 @@ async fn what_lies_in_the_trash_can_be_deleted_by_others() {
 }
 
 #[tokio::test]
+async fn what_others_have_deleted_already_is_told_of_once() {
+    let receiver = Receiver::start().await;
+    let sandbox = world(config(3600.0), &receiver.url).await;
+    let script = EnvelopeScript { deleted_by_other: true, ..held() };
+    let deleted = sandbox.create_envelope("hr", script);
+    sandbox.complete(&deleted);
+    receiver.wait_for(|r| is(r, "PACKAGE_DELETE")).await;
+    sandbox.delete_as_other(&deleted);
+    patiently("all callbacks", sandbox.lives_ended()).await;
+    assert_eq!(names(&receiver, &deleted).iter().filter(|name| *name == "PACKAGE_DELETE").count(), 1);
+    sandbox.stop().await;
+}
+
+#[tokio::test]
 async fn a_template_is_announced_and_shown_but_is_no_envelope() {
     let receiver = Receiver::start().await;
     let sandbox = world(config(3600.0), &receiver.url).await;
