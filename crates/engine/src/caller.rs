@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use aftersign_core::ids::AccountId;
 use aftersign_core::platform::{Access, Call, Next, Platform, Token};
@@ -14,9 +15,9 @@ use aftersign_core::seams::{Clock, Download, Downloaded, Transport};
 use aftersign_core::{Error, ErrorKind, Remedy};
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, StatusCode};
 
-use crate::limits::{CALL_HOPS_MAX, HOP_RETRY_FIRST, HOP_TRIES_MAX, TOKENS_MAX};
+use crate::limits::{CALL_HOPS_MAX, HOP_RETRY_AFTER_LONGEST, HOP_RETRY_FIRST, HOP_TRIES_MAX, TOKENS_MAX};
 
 /// Whose token it is: the account's own, or that of one of its senders.
 type Holder = (AccountId, Option<String>);
@@ -160,24 +161,33 @@ impl Caller {
         tries: u32,
     ) -> Result<Response<Bytes>, Error> {
         for again in 1..tries {
-            match self.transport.exchange(account, request.clone()).await {
-                Ok(response) if !is_disturbed(&response) => return Ok(response),
-                Err(error) if !matches!(error.remedy(), Remedy::Retry(None)) => return Err(error),
-                Ok(_) | Err(_) => tokio::time::sleep(HOP_RETRY_FIRST * 2u32.pow(again - 1)).await,
-            }
+            let wait = match self.transport.exchange(account, request.clone()).await {
+                Ok(response) => match disturbance(&response) {
+                    Some(wait) => wait,
+                    None => return Ok(response),
+                },
+                Err(error) if matches!(error.remedy(), Remedy::Retry(None)) => Duration::ZERO,
+                Err(error) => return Err(error),
+            };
+            tokio::time::sleep(wait.max(HOP_RETRY_FIRST * 2u32.pow(again - 1))).await;
         }
         self.transport.exchange(account, request).await
     }
 }
 
-/// A server or a proxy in trouble, and not one that says when to come back.
-fn is_disturbed(response: &Response<Bytes>) -> bool {
-    let is_page = response
-        .headers()
+/// How long a server or a proxy in trouble, or one that is asked too often, wants to be left alone; `None` for an answer, and
+/// for a wish that is too long to be waited for in the middle of a question.
+fn disturbance(response: &Response<Bytes>) -> Option<Duration> {
+    let (status, headers) = (response.status(), response.headers());
+    let is_page = headers
         .get(CONTENT_TYPE)
         .is_some_and(|kind| kind.as_bytes().to_ascii_lowercase().starts_with(b"text/html"));
-    let in_trouble = response.status().is_server_error() || is_page;
-    in_trouble && !response.headers().contains_key(RETRY_AFTER)
+    if !(status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS || is_page) {
+        return None;
+    }
+    let Some(wish) = headers.get(RETRY_AFTER) else { return Some(Duration::ZERO) };
+    let seconds = wish.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds)).filter(|wait| *wait <= HOP_RETRY_AFTER_LONGEST)
 }
 
 /// "Not found" is said of a sender who has left, never of what would be asked for with the token.

@@ -41,9 +41,11 @@ pub const RECORD_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// to 200.
 pub const CALL_HOPS_MAX: usize = 512;
 /// Tries of one request in the middle of a question: with hundreds of them, one that fails must not undo the others.
-pub const HOP_TRIES_MAX: u32 = 5;
+pub const HOP_TRIES_MAX: u32 = 8;
 /// Wait before the second of them; it doubles. Longer troubles are the transfer's back-off's business.
 pub const HOP_RETRY_FIRST: Duration = Duration::from_millis(100);
+/// Longest wait of the platform's own wish that is obeyed in the middle of a question; a longer one ends it for now.
+pub const HOP_RETRY_AFTER_LONGEST: Duration = Duration::from_secs(10);
 /// Tokens kept at once, one per account and sender; beyond this all are fetched anew.
 pub const TOKENS_MAX: usize = 10_000;
 

@@ -8,7 +8,6 @@ use aftersign_core::envelope::{Envelope, EnvelopeStatus};
 use aftersign_core::ids::EnvelopeId;
 use aftersign_core::platform::Identity;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
 fn with_tokens() -> FakePlatform {
     FakePlatform { tokens: true, ..FakePlatform::default() }
@@ -208,4 +207,22 @@ async fn a_disturbance_that_lasts_is_the_answer() {
     let (caller, _) = caller(&transport);
     let asked = caller.ask(&FakePlatform::default(), &access(), |_| Ok(three(Method::GET))).await;
     assert_eq!((asked.unwrap(), transport.asked().len()), (503, 1 + HOP_TRIES_MAX as usize));
+}
+
+#[test]
+fn a_disturbance_is_told_from_an_answer_and_its_wish_is_obeyed_while_it_is_short() {
+    let waits = |status: u16, header: Option<(&str, &str)>| {
+        let mut response = Response::builder().status(status);
+        if let Some((name, value)) = header {
+            response = response.header(name, value);
+        }
+        disturbance(&response.body(Bytes::new()).unwrap())
+    };
+    let seconds = |seconds| Some(Duration::from_secs(seconds));
+    assert_eq!((waits(200, None), waits(404, None), waits(401, None)), (None, None, None));
+    assert_eq!((waits(502, None), waits(429, None)), (seconds(0), seconds(0)));
+    assert_eq!(waits(200, Some(("content-type", "Text/HTML; charset=utf-8"))), seconds(0));
+    assert_eq!(waits(429, Some(("retry-after", "3"))), seconds(3));
+    assert_eq!(waits(503, Some(("retry-after", "3600"))), None);
+    assert_eq!(waits(503, Some(("retry-after", "Wed, 21 Oct 2026 07:28:00 GMT"))), None);
 }
