@@ -43,7 +43,7 @@ impl EngineMetrics {
         let metrics = Self::default();
         registry.register(
             "aftersign_transfer_steps",
-            "Steps of transfers by outcome (ok or the kind of failure)",
+            "Steps of transfers by outcome (ok, still_refused, or the kind of failure)",
             metrics.steps.clone(),
         );
         registry.register(
@@ -64,7 +64,7 @@ impl EngineMetrics {
         );
         registry.register(
             "aftersign_callback_registration_looks",
-            "Looks at the registered callback by what was found (ours, cleared, changed, events_missing, failed)",
+            "Looks at the registered callback by what was found (ours, cleared, changed, wrong_secret, events_missing, failed)",
             metrics.callback_looks.clone(),
         );
         metrics
