@@ -1,4 +1,4 @@
-//! What only one platform offers to an operator, against a server that answers as its fact sheet says.
+//! What only one platform offers to an operator, against a server that answers as its documentation says.
 
 #[cfg(test)]
 mod import;

@@ -18,7 +18,7 @@ use crate::exchange::{
 pub(super) const JSON: &str = "application/json; esl-api-version=11";
 
 /// The vendor's hosts, and those of a white label. Others exist, so `base_url` stays free text and there is
-/// no default: the wrong region answers 401 to a good key (public SDKs and tools; sheet section 2.1).
+/// no default: the wrong region answers 401 to a good key (public SDKs and tools).
 const REGIONS: [(&str, &str); 13] = [
     ("us2", "https://apps.esignlive.com"),
     ("us2-sandbox", "https://sandbox.esignlive.com"),

@@ -52,7 +52,7 @@ pub(super) const ROWS_MAX: u64 = 100_000;
 /// Widening of a window's end, because our clock and theirs differ.
 const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_mins(5);
 
-/// How lists are asked: official sources disagree (sheet section 2.5).
+/// How lists are asked: official sources disagree.
 pub(super) const LIST_DIALECT: OptionSpec = OptionSpec {
     name: "list_dialect",
     values: &["sdk2024", "spec1151"],
@@ -416,7 +416,7 @@ pub(super) fn download(
     }
 }
 
-/// Right after completion a file may not be there yet: 404, 409 and 422 pass (sheet section 1.5).
+/// Right after completion a file may not be there yet: 404, 409 and 422 pass.
 pub(super) fn refused_download(response: &Response<Bytes>) -> Error {
     const OPERATION: &str = "download";
     let error = refused(OPERATION, response);

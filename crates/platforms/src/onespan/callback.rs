@@ -57,7 +57,7 @@ pub(super) const EVENTS: [&str; 19] = [
 ];
 
 /// Event names that not every instance takes, in the order in which they are left out when it refuses all: the one
-/// is said to be removed, the other is younger than some instances (sheet section 1.4).
+/// is said to be removed, the other is younger than some instances.
 pub(super) const EVENTS_NOT_EVERYWHERE: [&str; 2] = ["PACKAGE_OPT_OUT", "DOCUMENT_VIEWED"];
 
 /// Compares the key in `Authorization: Basic <key>` as it stands: it is **not** base64 (captured request,

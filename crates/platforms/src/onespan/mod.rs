@@ -102,7 +102,7 @@ impl Platform for OneSpan {
         BODY_BYTES_MAX
     }
 
-    /// No limit is documented; together five requests per second, four at once (sheet section 2.6).
+    /// No limit is documented; together five requests per second, four at once.
     fn quota(&self) -> Quota {
         Quota { calls_per_minute: 180, downloads_per_minute: 120, concurrency: 4 }
     }
