@@ -134,3 +134,24 @@ fn what_was_archived_before_the_platform_showed_a_revision_is_looked_at_the_next
     let downloads = steps.iter().filter(|step| **step == "download").count();
     assert_eq!((downloads, steps.last()), (2, Some(&"dispose")), "{steps:?}");
 }
+
+/// The schedule keeps a removal back; this is what holds if the schedule were wrong.
+#[test]
+fn no_proof_can_be_made_before_the_extension_with_newer_files_or_without_our_own_record() {
+    let policy = DisposePolicy::AfterExtension;
+    let due = |extension, file: &str| {
+        let mut transfer = woken(true);
+        run_in(&mut transfer, &sealed("f1", Extension::Awaited), policy, at(0));
+        transfer.envelope = Some(sealed(file, extension));
+        transfer.dispose_at = Some(at(1));
+        transfer.due_at = Some(at(1));
+        transfer
+    };
+    assert!(matches!(due(Extension::Done, "f1").next(at(1)), Step::Dispose(_)), "all is well");
+    assert!(matches!(due(Extension::Awaited, "f1").next(at(1)), Step::Stuck(_)));
+    assert!(matches!(due(Extension::Unknown, "f1").next(at(1)), Step::Stuck(_)));
+    assert!(matches!(due(Extension::Done, "f2").next(at(1)), Step::Stuck(_)));
+    let mut unrecorded = due(Extension::Done, "f1");
+    unrecorded.items.retain(|item| item.artifact.kind != ArtifactKind::Manifest);
+    assert!(matches!(unrecorded.next(at(1)), Step::Stuck(_)));
+}
