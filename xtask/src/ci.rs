@@ -1,6 +1,6 @@
 //! `cargo xtask ci`: one command that sets a machine up and checks everything, and stops at the first failure.
 //!
-//! It reaches the network only through cargo, pip and apt. Exit code 1 means that a check failed, 2 that this
+//! It reaches the network only through cargo, pip, npm and apt. Exit code 1 means that a check failed, 2 that this
 //! machine lacks something that could not be installed.
 
 use std::env;
@@ -10,13 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::tidy;
-
-/// The vendor's own SDK: its event-hash helper is an independent check of ours. Pinned, so that a new release
-/// never breaks a change that has nothing to do with it.
-const ORACLE: &str = "dropbox-sign==2.0.0";
-/// Where tests look for it, under `target/`.
-const ORACLE_VENV: &str = "oracle-venv";
+use crate::{peers, tidy};
 
 /// A program that the checks run, how to see that it works, and the package that brings it.
 struct Needed {
@@ -25,12 +19,19 @@ struct Needed {
     package: &'static str,
 }
 
-const NEEDED: [Needed; 4] = [
+const NEEDED: [Needed; 8] = [
     Needed { program: "cc", probe: &["--version"], package: "gcc" },
     Needed { program: "python3", probe: &["--version"], package: "python3" },
     Needed { program: "python3", probe: &["-c", "import ensurepip, venv"], package: "python3-venv" },
     Needed { program: "strace", probe: &["--version"], package: "strace" },
+    Needed { program: "openssl", probe: &["version"], package: "openssl" },
+    Needed { program: "node", probe: &["--eval", OLD_NODE_FAILS], package: "nodejs" },
+    Needed { program: "npm", probe: &["--version"], package: "npm" },
+    Needed { program: "chromium", probe: &["--version"], package: "chromium" },
 ];
+
+/// 18 is the oldest Node.js that the tests' packages run on.
+const OLD_NODE_FAILS: &str = "process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)";
 
 /// One cargo command among the checks.
 struct Check {
@@ -58,8 +59,7 @@ const CHECKS: [Check; 3] = [
 
 /// Runs everything in the repository at `root`.
 pub(crate) fn run(root: &Path) -> Result<ExitCode> {
-    if let Some(line) = missing_after_install() {
-        eprintln!("This machine lacks programs that the checks need. Run this, then try again:\n  {line}");
+    if !machine_is_ready() {
         return Ok(ExitCode::from(2));
     }
     let mut done = Vec::new();
@@ -86,7 +86,7 @@ fn steps(root: &Path, done: &mut Vec<(&'static str, Duration)>) -> Result<()> {
         println!("<== {name}: {:.1} s", start.elapsed().as_secs_f64());
         outcome.map(|()| done.push((name, start.elapsed())))
     };
-    step("oracle", &|| set_up_oracle(root))?;
+    step("peers", &|| peers::set_up(root))?;
     step(FORMAT.name, &|| cargo(root, &FORMAT))?;
     step("tidy", &|| match tidy::report(root)? {
         0 => Ok(()),
@@ -112,24 +112,8 @@ fn cargo(root: &Path, check: &Check) -> Result<()> {
     succeed(&mut command)
 }
 
-/// Makes the virtual environment with the oracle, unless its stamp says that it is there.
-fn set_up_oracle(root: &Path) -> Result<()> {
-    let venv = root.join("target").join(ORACLE_VENV);
-    let stamp = venv.join("aftersign-stamp");
-    if std::fs::read_to_string(&stamp).is_ok_and(|text| text == ORACLE) {
-        println!("{ORACLE} is there");
-        return Ok(());
-    }
-    succeed(Command::new("python3").args(["-m", "venv"]).arg(&venv))?;
-    succeed(
-        Command::new(venv.join("bin/python"))
-            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
-            .arg(ORACLE),
-    )?;
-    std::fs::write(&stamp, ORACLE).with_context(|| format!("cannot write {}", stamp.display()))
-}
-
-fn succeed(command: &mut Command) -> Result<()> {
+/// Runs a command that must succeed, and shows it.
+pub(crate) fn succeed(command: &mut Command) -> Result<()> {
     let line = shown(command);
     println!("    {line}");
     let status = command.status().with_context(|| format!("cannot run `{line}`"))?;
@@ -144,6 +128,15 @@ fn shown(command: &Command) -> String {
     let program = Path::new(command.get_program()).file_name().unwrap_or(command.get_program());
     let words = [program].into_iter().chain(command.get_args());
     words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+}
+
+/// Whether this machine has all programs, installed just now if need be; says what to run if not.
+pub(crate) fn machine_is_ready() -> bool {
+    let line = missing_after_install();
+    if let Some(line) = &line {
+        eprintln!("This machine lacks programs that the checks need. Run this, then try again:\n  {line}");
+    }
+    line.is_none()
 }
 
 /// Installs what is missing if this is root's machine; gives the line to run if something still is.

@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 
 mod bench;
 mod ci;
+mod peers;
 mod tidy;
 
 #[derive(Parser)]
@@ -23,6 +24,8 @@ struct Arguments {
 enum Command {
     /// Sets this machine up and checks everything: format, rules, lints, tests, documents.
     Ci,
+    /// Sets up the programs and packages that tests talk to, and nothing else.
+    Peers,
     /// Checks layers, file sets, lengths and banned names.
     Tidy,
     /// Measures, side by side in one run.
@@ -32,6 +35,7 @@ enum Command {
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Ci => ci::run(&root()),
+        Command::Peers => peers::run(&root()),
         Command::Tidy => tidy::run(&root()),
         Command::Bench(args) => bench::run(args).map(|()| ExitCode::SUCCESS),
     };

@@ -58,6 +58,15 @@ pub(crate) enum Command {
     /// Tasks: what needs a person.
     #[command(subcommand)]
     Tasks(TasksCommand),
+    /// Access that senders gave us.
+    #[command(subcommand)]
+    Grants(GrantsCommand),
+    /// Vault keys: what senders gave us is sealed with them.
+    #[command(subcommand)]
+    Keys(KeysCommand),
+    /// E-mail to people: the queue, and whether mail arrives.
+    #[command(subcommand)]
+    Mails(MailsCommand),
     /// Sweep now: look at the platform for what no callback announced.
     Reconcile(crate::reconcile::ReconcileArgs),
     /// The append-only record of what happened.
@@ -119,7 +128,7 @@ pub(crate) enum ConfigCommand {
 /// `accounts`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum AccountsCommand {
-    /// Print what to paste where at each platform. The URLs hold the accounts' path secrets.
+    /// Print what to paste where at each platform, and where senders give access. Callback URLs hold path secrets.
     Urls(JsonArgs),
     /// Compare the callback that an account's platform has registered with ours, and register ours.
     ///
@@ -309,6 +318,88 @@ pub(crate) enum TasksCommand {
         /// Why; kept in the journal.
         #[arg(long, value_name = "TEXT")]
         reason: String,
+    },
+}
+
+/// `grants`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum GrantsCommand {
+    /// List who gave access, and how much waits for whom. Opens no secret.
+    List {
+        /// Of this account only.
+        #[arg(long, value_name = "ACCOUNT")]
+        account: Option<String>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Seal a sender's key that is read from standard input.
+    ///
+    /// The platform says whose key it is. A key of one part is given as it is, one of several parts as a JSON object
+    /// with the names that the account's `credential` has. At a terminal it is asked for and not shown. What waits for
+    /// this sender goes on.
+    Set(GrantSetArgs),
+    /// Forget what a sender gave. What the sender allowed at the platform is revoked there.
+    Forget {
+        /// The account's id.
+        account: String,
+        /// The sender's e-mail address, as `grants list` shows it.
+        sender: String,
+    },
+    /// Print the link by which a sender gives access with one click: for them alone, where no mail is set up.
+    Link {
+        /// The account's id.
+        account: String,
+        /// The sender's e-mail address.
+        sender: String,
+    },
+}
+
+/// `grants set`.
+#[derive(Debug, Args)]
+pub(crate) struct GrantSetArgs {
+    /// The account's id.
+    #[arg(value_name = "ACCOUNT")]
+    pub(crate) account: String,
+    /// Whose key it must be; another sender's is not kept.
+    #[arg(long, value_name = "EMAIL")]
+    pub(crate) sender: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `keys`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeysCommand {
+    /// List the vault keys, and how many records each wraps.
+    List(JsonArgs),
+    /// Wrap everything with the first vault key, so that the others can be taken away.
+    ///
+    /// Put the new key in front of the others in the config and restart the server first: one that does not know the new
+    /// key could open nothing any more. Works beside the running server, and goes on where it was broken off.
+    Rotate(JsonArgs),
+}
+
+/// `mails`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum MailsCommand {
+    /// List e-mails, newest first: what waits, what was sent, what was given up.
+    List(ListArgs),
+    /// Send a test message, to see that mail arrives and how it looks.
+    Test {
+        /// To whom.
+        #[arg(value_name = "ADDRESS")]
+        address: String,
+    },
+    /// Write the built-in templates into a folder, to change them.
+    Templates {
+        /// The folder to write to; made if it is missing.
+        #[arg(value_name = "FOLDER")]
+        folder: PathBuf,
+        /// Replace templates that are there.
+        #[arg(long)]
+        force: bool,
     },
 }
 

@@ -4,10 +4,12 @@
 //! never left out. Times are RFC 3339 with `Z`.
 
 use aftersign_core::Timestamp;
-use aftersign_core::transfer::Transfer;
+use aftersign_core::ids::SenderId;
+use aftersign_core::platform::CallbackUrl;
+use aftersign_core::transfer::{ParkReason, Transfer};
 use aftersign_store::{
-    Attempt, CallbackRow, EnvelopeDetail, EnvelopeRow, JournalRow, StoredCallback, TaskRow, TimelineRow,
-    Verdict,
+    Attempt, CallbackRow, EnvelopeDetail, EnvelopeRow, GrantRow, JournalRow, MailRow, StoredCallback,
+    TaskRow, TimelineRow, Verdict,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -242,7 +244,14 @@ pub(crate) struct Transfers {
     pub(crate) next_cursor: Option<String>,
 }
 
-/// One transfer.
+/// The sender whose access a transfer waits for; `None` if it waits for nobody's.
+pub(crate) fn waits_for(transfer: &Transfer) -> Option<&SenderId> {
+    let waits = transfer.parked.is_some_and(|parked| parked.reason == ParkReason::AccessNeeded);
+    transfer.waits_for.sender().filter(|_| waits)
+}
+
+/// One transfer. `tries` counts failures in a row, as `failures` does, and `next_try_at` is `due_at`: what mails and tasks
+/// call them.
 #[derive(Serialize)]
 pub(crate) struct TransferRow {
     id: String,
@@ -251,7 +260,10 @@ pub(crate) struct TransferRow {
     phase: &'static str,
     due_at: Option<String>,
     failures: u32,
+    tries: u32,
+    next_try_at: Option<String>,
     parked: Option<&'static str>,
+    waits_for: Option<String>,
     note: Option<String>,
     archived_at: Option<String>,
     disposed_at: Option<String>,
@@ -308,6 +320,9 @@ impl From<&Transfer> for TransferRow {
             phase: transfer.phase.as_str(),
             due_at: maybe(transfer.due_at),
             failures: transfer.failures,
+            tries: transfer.failures,
+            next_try_at: maybe(transfer.due_at),
+            waits_for: waits_for(transfer).map(ToString::to_string),
             parked: transfer.parked.map(|parked| parked.reason.as_str()),
             note: transfer.note.clone(),
             archived_at: maybe(transfer.archived_at),
@@ -337,6 +352,7 @@ pub(crate) struct Task {
     what: String,
     todo: String,
     resolved_at: Option<String>,
+    mailed_at: Option<String>,
 }
 
 impl From<&TaskRow> for Task {
@@ -352,16 +368,141 @@ impl From<&TaskRow> for Task {
             what: row.what.clone(),
             todo: row.todo.clone(),
             resolved_at: maybe(row.resolved_at),
+            mailed_at: maybe(row.mailed_at),
         }
     }
 }
 
-/// `tasks show`.
+/// `tasks show`, with the tries of the transfer of its envelope.
 #[derive(Serialize)]
 pub(crate) struct TaskWhole {
     #[serde(flatten)]
-    pub(crate) task: Task,
-    pub(crate) resolution: Option<String>,
+    task: Task,
+    resolution: Option<String>,
+    tries: Option<u32>,
+    next_try_at: Option<String>,
+}
+
+impl TaskWhole {
+    /// A task, and the transfer of the envelope that it is about.
+    pub(crate) fn new(row: &TaskRow, transfer: Option<&Transfer>) -> Self {
+        Self {
+            task: Task::from(row),
+            resolution: row.resolution.clone(),
+            tries: transfer.map(|transfer| transfer.failures),
+            next_try_at: maybe(transfer.and_then(|transfer| transfer.due_at)),
+        }
+    }
+}
+
+/// `grants list`.
+#[derive(Serialize)]
+pub(crate) struct Grants {
+    pub(crate) grants: Vec<Grant>,
+}
+
+/// What is known of a sender's access without opening it. `platform` is null where the config has the account no more.
+#[derive(Serialize)]
+pub(crate) struct Grant {
+    pub(crate) account: String,
+    pub(crate) platform: Option<String>,
+    pub(crate) sender: String,
+    user_id: Option<String>,
+    pub(crate) kind: &'static str,
+    pub(crate) key_id: String,
+    granted_at: String,
+    renew_at: Option<String>,
+    refused_at: Option<String>,
+    pub(crate) waiting: u64,
+}
+
+impl Grant {
+    /// A grant, its account's platform, and how many transfers wait for it.
+    pub(crate) fn new(row: &GrantRow, platform: Option<String>, waiting: u64) -> Self {
+        Self {
+            account: row.account.to_string(),
+            platform,
+            sender: row.sender.to_string(),
+            user_id: row.user_id.clone(),
+            kind: row.kind.as_str(),
+            key_id: row.key_id.clone(),
+            granted_at: row.granted_at.to_string(),
+            renew_at: maybe(row.renew_at),
+            refused_at: maybe(row.refused_at),
+            waiting,
+        }
+    }
+}
+
+/// `grants set`: whose key it was, and how many transfers go on.
+#[derive(Serialize)]
+pub(crate) struct GrantSet {
+    pub(crate) account: String,
+    pub(crate) platform: &'static str,
+    pub(crate) sender: Option<String>,
+    pub(crate) name: String,
+    pub(crate) user_id: Option<String>,
+    pub(crate) woken: u64,
+}
+
+/// `keys list`.
+#[derive(Serialize)]
+pub(crate) struct Keys {
+    pub(crate) keys: Vec<Key>,
+}
+
+/// One vault key: configured, or needed by a record.
+#[derive(Serialize)]
+pub(crate) struct Key {
+    pub(crate) id: String,
+    pub(crate) on_ring: bool,
+    pub(crate) first: bool,
+    pub(crate) records: u64,
+}
+
+/// `keys rotate`: the key that wraps everything now, how many records were wrapped anew, and the keys that nothing needs.
+#[derive(Serialize)]
+pub(crate) struct Rotated {
+    pub(crate) first: String,
+    pub(crate) rewrapped: u64,
+    pub(crate) removable: Vec<String>,
+}
+
+/// One page of `mails list`.
+#[derive(Serialize)]
+pub(crate) struct Mails {
+    pub(crate) mails: Vec<Mail>,
+    pub(crate) next_cursor: Option<String>,
+}
+
+/// One e-mail.
+#[derive(Serialize)]
+pub(crate) struct Mail {
+    id: String,
+    recipient: String,
+    queued_at: String,
+    tries: u32,
+    next_try_at: Option<String>,
+    sent_at: Option<String>,
+    dropped_at: Option<String>,
+    error: Option<String>,
+    tasks: u64,
+}
+
+impl From<&MailRow> for Mail {
+    fn from(row: &MailRow) -> Self {
+        Self {
+            id: row.id.to_string(),
+            recipient: row.recipient.clone(),
+            queued_at: row.queued_at.to_string(),
+            tries: row.tries,
+            next_try_at: maybe(row.next_at),
+            sent_at: maybe(row.sent_at),
+            dropped_at: maybe(row.dropped_at),
+            error: row.error.clone(),
+            tasks: row.tasks,
+        }
+    }
 }
 
 /// One page of `journal list`.
@@ -438,12 +579,13 @@ pub(crate) struct AccountUrls {
     pub(crate) accounts: Vec<AccountUrl>,
 }
 
-/// What to paste where, for one account.
+/// What to paste where, for one account: callback URLs, and what browsers need.
 #[derive(Serialize)]
 pub(crate) struct AccountUrl {
     pub(crate) account: String,
     pub(crate) platform: &'static str,
     pub(crate) urls: Vec<PlaceUrl>,
+    pub(crate) pages: Vec<PlaceUrl>,
 }
 
 /// One URL and its place.
@@ -451,6 +593,12 @@ pub(crate) struct AccountUrl {
 pub(crate) struct PlaceUrl {
     pub(crate) place: &'static str,
     pub(crate) url: String,
+}
+
+impl From<CallbackUrl> for PlaceUrl {
+    fn from(CallbackUrl { place, url }: CallbackUrl) -> Self {
+        Self { place, url }
+    }
 }
 
 /// `accounts register`: what is registered now.

@@ -33,6 +33,11 @@ use config::LogFormat;
 use failure::Failure;
 
 fn main() -> ExitCode {
+    if let Err(error) = system::leave_no_dumps() {
+        eprintln!(
+            "aftersign: core dumps cannot be switched off, so a crash may leave secrets on the disk: {error}"
+        );
+    }
     match dispatch(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failure::report(&error),

@@ -45,7 +45,7 @@ pub(crate) async fn run(settings: &Settings, args: ReconcileArgs) -> anyhow::Res
         },
     };
     let store = open_store(settings, Role::Tool)?;
-    let engine = wiring::engine(settings, store.clone(), EngineMetrics::default())?;
+    let engine = wiring::engine(settings, store.clone(), EngineMetrics::default(), None)?;
     let mut reports = Vec::new();
     let mut failures = Vec::new();
     for account in accounts {

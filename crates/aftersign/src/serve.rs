@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use aftersign_core::journal::{Action, Entry};
 use aftersign_core::seams::Clock;
-use aftersign_engine::EngineMetrics;
+use aftersign_engine::{EngineMetrics, MailMetrics};
 use aftersign_intake::{Intake, IntakeMetrics};
 use aftersign_store::Store;
 use aftersign_web::Admin;
@@ -37,7 +37,11 @@ pub(crate) async fn run(settings: &Settings) -> anyhow::Result<()> {
     note_start(&*store).await?;
 
     let mut registry = Registry::default();
-    let engine = wiring::engine(settings, Arc::clone(&store), EngineMetrics::registered(&mut registry))?;
+    let mail = wiring::mail_desk(settings, MailMetrics::registered(&mut registry))?;
+    let metrics = EngineMetrics::registered(&mut registry);
+    let engine = wiring::engine(settings, Arc::clone(&store), metrics, mail)?;
+    let pages = Arc::new(wiring::pages(settings, &engine));
+    pages.register(&mut registry);
     let intake = Intake::new(
         wiring::intake_accounts(settings),
         Arc::clone(&store) as _,
@@ -45,8 +49,12 @@ pub(crate) async fn run(settings: &Settings) -> anyhow::Result<()> {
         Arc::new(SystemEntropy),
         IntakeMetrics::new(&mut registry),
         settings.intake,
-    );
-    let pages = Admin::new(registry, Arc::clone(&store) as _, Arc::clone(&store) as _);
+    )
+    .with_fallback(Arc::new(move |request| {
+        let pages = Arc::clone(&pages);
+        Box::pin(async move { pages.answer(request).await })
+    }));
+    let admin_pages = Admin::new(registry, Arc::clone(&store) as _, Arc::clone(&store) as _);
     if settings.time_scale != 1.0 {
         tracing::warn!(time_scale = settings.time_scale, "waits are divided: this is a rehearsal");
     }
@@ -58,8 +66,8 @@ pub(crate) async fn run(settings: &Settings) -> anyhow::Result<()> {
     let mut parts = JoinSet::new();
     let front = Arc::new(intake).serve(callbacks, shutdown.clone());
     parts.spawn(async move { ("the front door", front.await) });
-    let pages = pages.serve(admin, shutdown.clone());
-    parts.spawn(async move { ("the admin listener", pages.await) });
+    let admin_pages = admin_pages.serve(admin, shutdown.clone());
+    parts.spawn(async move { ("the admin listener", admin_pages.await) });
     let work = engine.run(shutdown.clone());
     parts.spawn(async move {
         work.await;

@@ -24,15 +24,27 @@ pub(crate) fn open_store(settings: &Settings, role: Role) -> Result<Arc<dyn Stor
     Ok(store)
 }
 
-/// Opens a store that is there already, for a command that looks into it or notes a person's word.
+/// Opens a store that is there already, for a command that looks into it or notes a person's word. Without the vault's keys:
+/// it opens no secret.
 pub(crate) fn open_existing(path: &Path) -> anyhow::Result<Arc<dyn Store>> {
+    must_exist(path)?;
+    let options = SqliteOptions { role: Role::Tool, ..SqliteOptions::new(path, Arc::new(SystemEntropy)) };
+    Ok(SqliteStore::open(options)?)
+}
+
+/// Opens the configured store, which must be there already, with the vault's keys.
+pub(crate) fn open_existing_vault(settings: &Settings) -> anyhow::Result<Arc<dyn Store>> {
+    must_exist(&settings.store_path)?;
+    Ok(open_store(settings, Role::Tool)?)
+}
+
+fn must_exist(path: &Path) -> anyhow::Result<()> {
     if !path.exists() {
         let message = format!("there is no database at {} yet", path.display());
         let next = "start `aftersign serve` once, or correct `store.url` in the config file";
         return Err(Failure::new(message, next).into());
     }
-    let options = SqliteOptions { role: Role::Tool, ..SqliteOptions::new(path, Arc::new(SystemEntropy)) };
-    Ok(SqliteStore::open(options)?)
+    Ok(())
 }
 
 fn vault_key(settings: &VaultKeySettings) -> VaultKey {

@@ -1,4 +1,4 @@
-//! The real clock and the real randomness. Everything else takes them as arguments.
+//! The operating system: its clock, its randomness, and what it may keep of our memory.
 
 use aftersign_core::Timestamp;
 use aftersign_core::seams::{Clock, Entropy};
@@ -22,4 +22,18 @@ impl Entropy for SystemEntropy {
         // Going on with predictable secrets would be worse than stopping.
         aws_lc_rs::rand::fill(buffer).expect("the operating system gives random bytes");
     }
+}
+
+/// Keeps opened secrets out of core dumps, and other users' debuggers out of this process. The limit alone does not hold
+/// where the kernel hands dumps to a program.
+///
+/// # Errors
+/// What the operating system says; the process works all the same.
+pub(crate) fn leave_no_dumps() -> std::io::Result<()> {
+    use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+    #[cfg(target_os = "linux")]
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    Ok(())
 }

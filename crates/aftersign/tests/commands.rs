@@ -70,7 +70,19 @@ fn wrong_usage_ends_with_2_and_help_with_0() {
     assert_eq!(run(dir.path(), &["transfers", "resolve", "x"]).0, Some(2));
     let (code, out, _) = run(dir.path(), &["--help"]);
     assert_eq!(code, Some(0));
-    for command in ["serve", "demo", "sandbox", "init", "check", "reconcile", "backup", "journal"] {
+    for command in [
+        "serve",
+        "demo",
+        "sandbox",
+        "init",
+        "check",
+        "grants",
+        "keys",
+        "mails",
+        "reconcile",
+        "backup",
+        "journal",
+    ] {
         assert!(out.contains(command), "{out}");
     }
 }
@@ -132,9 +144,113 @@ fn accounts_urls_tells_what_to_paste_where() {
 }
 
 #[test]
+fn accounts_urls_tells_where_browsers_come_from_where_they_return_and_where_senders_give_access() {
+    let before = CONFIG.split("[[account]]").next().unwrap();
+    let dir = configured(&format!(
+        "{before}[[account]]\nid = \"sales\"\nplatform = \"esignanywhere\"\nbase_url = \"https://demo.example.com\"\n\
+         path_secrets = [\"path-secret-0123456789abcdef\"]\n[account.oauth]\nclient_id = \"i\"\n\
+         client_secret = \"secret-of-app\"\nredirect_path = \"/back\"\n"
+    ));
+    let (code, out, err) = run(dir.path(), &["accounts", "urls", "--json"]);
+    assert_eq!(code, Some(0), "{err}");
+    let urls: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let pages = urls["accounts"][0]["pages"].as_array().unwrap();
+    let pages: Vec<&str> = pages.iter().map(|page| page["url"].as_str().unwrap()).collect();
+    let expected = [
+        "https://sign.example.com/consent/sales/before-send?draft=##EnvelopeId##&user=##SenderUserId##\
+         &org=##OrganizationId##",
+        "https://sign.example.com/back",
+        "https://sign.example.com/consent/sales",
+    ];
+    assert_eq!(pages, expected);
+    let (_, text, _) = run(dir.path(), &["accounts", "urls"]);
+    for words in expected.iter().chain(&["BeforeSendRedirectUrl", "Redirect URI", "For senders"]) {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    assert!(!format!("{out}{text}").contains("secret-of-app"), "{text}");
+}
+
+#[test]
+fn the_built_in_templates_are_written_once_and_replace_nothing_unasked() {
+    let dir = tempfile::tempdir().unwrap();
+    let (code, out, err) = run(dir.path(), &["mails", "templates", "words/mail"]);
+    assert_eq!(code, Some(0), "{err}");
+    let folder = dir.path().join("words/mail");
+    let line = out.lines().find(|line| line.trim_start().starts_with("templates_dir = ")).unwrap();
+    assert!(line.contains("words/mail\""), "{out}");
+    let file = folder.join("digest.txt");
+    let built_in = fs::read_to_string(&file).unwrap();
+    fs::write(&file, "mine").unwrap();
+    fs::remove_file(folder.join("digest.html")).unwrap();
+    let (code, _, err) = run(dir.path(), &["mails", "templates", "words/mail"]);
+    assert_eq!(code, Some(1));
+    assert!(err.contains("exists") && err.contains("--force"), "{err}");
+    assert!(fs::read_to_string(&file).unwrap() == "mine" && !folder.join("digest.html").exists());
+    assert_eq!(run(dir.path(), &["mails", "templates", "words/mail", "--force"]).0, Some(0));
+    assert_eq!(fs::read_to_string(&file).unwrap(), built_in);
+    fs::write(dir.path().join("no-folder"), "").unwrap();
+    let (code, _, err) = run(dir.path(), &["mails", "templates", "no-folder"]);
+    assert_eq!(code, Some(1), "{err}");
+    assert!(err.contains("cannot make the folder"), "{err}");
+}
+
+#[test]
+fn without_a_mail_server_a_test_message_tells_what_to_write() {
+    let dir = configured("");
+    let (code, _, err) = run(dir.path(), &["mails", "test", "ops@example.com"]);
+    assert_eq!(code, Some(1));
+    assert!(err.contains("there is no [mail]") && err.contains("smtp_url = "), "{err}");
+    let (code, _, err) = run(dir.path(), &["mails", "test", "nobody"]);
+    assert_eq!(code, Some(2), "{err}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_test_message_reaches_the_mail_server_or_the_reason_is_told_without_the_password() {
+    let sink = aftersign_sandbox::MailSink::start().unwrap();
+    let dir = configured(&format!(
+        "[mail]\nsmtp_url = \"smtp://{}\"\nfrom = \"aftersign@example.com\"\nadmins = [\"ops@example.com\"]\n",
+        sink.addr()
+    ));
+    let path = dir.path().to_owned();
+    let test = move |url: Option<String>| {
+        let mut command = aftersign(&path, &["mails", "test", "ops@example.com"]);
+        command.envs(url.map(|url| ("AFTERSIGN__MAIL__SMTP_URL", url)));
+        tokio::task::spawn_blocking(move || finish(command.output().unwrap()))
+    };
+    let (code, out, err) = test(None).await.unwrap();
+    assert_eq!(code, Some(0), "{err}");
+    assert!(out.contains("ops@example.com"), "{out}");
+    let mails = sink.messages();
+    let [mail] = mails.as_slice() else { panic!("{mails:?}") };
+    assert_eq!(
+        (mail.from.as_str(), mail.to.as_slice()),
+        ("aftersign@example.com", &["ops@example.com".to_owned()][..])
+    );
+    assert!(mail.data.contains("[Test]"), "{}", mail.data);
+    sink.refuse_recipient("ops@example.com");
+    let (code, _, err) = test(None).await.unwrap();
+    assert_eq!(code, Some(1));
+    assert!(err.contains("550") && err.contains("next:"), "{err}");
+    let with_password = format!("smtp://user:pass-of-mail@{}?tls=none", sink.addr());
+    sink.refuse(true);
+    let (code, _, err) = test(Some(with_password)).await.unwrap();
+    assert_eq!(code, Some(1));
+    assert!(!err.contains("pass-of-mail"), "{err}");
+}
+
+#[test]
 fn data_commands_say_that_there_is_no_store_yet_and_need_no_secret() {
     let dir = configured(CONFIG);
-    for command in ["envelopes list", "callbacks list", "transfers list", "tasks list", "journal verify"] {
+    for command in [
+        "envelopes list",
+        "callbacks list",
+        "transfers list",
+        "tasks list",
+        "journal verify",
+        "grants list",
+        "mails list",
+        "grants forget hr anna@example.com",
+    ] {
         let args: Vec<_> = command.split(' ').collect();
         let (code, _, err) = run(dir.path(), &args);
         assert_eq!(code, Some(1), "{err}");

@@ -11,12 +11,14 @@ use aftersign_core::Timestamp;
 use aftersign_core::backoff::Pace;
 use aftersign_core::callback::{IdempotencyKey, Notification, NotificationKind, RepeatMeans};
 use aftersign_core::envelope::{Envelope, EnvelopeStatus, Extension};
-use aftersign_core::ids::{AccountId, CallbackId, EnvelopeId, SweepId};
+use aftersign_core::grant::Holder;
+use aftersign_core::ids::{AccountId, CallbackId, EnvelopeId, SenderId, SweepId};
 use aftersign_core::seams::Entropy;
 use aftersign_core::task::{TaskDraft, TaskKind};
-use aftersign_core::transfer::Change;
+use aftersign_core::transfer::{Change, ParkReason, Parked};
 use aftersign_store::{
-    Inbox, NewCallback, News, NewsSource, Projection, Queue, SqliteOptions, SqliteStore, Upkeep, Worker,
+    Inbox, MailPolicy, NewCallback, News, NewsSource, Post, Projection, Queue, SqliteOptions, SqliteStore,
+    Upkeep, Worker,
 };
 use serde_json::Value;
 
@@ -78,6 +80,7 @@ async fn site() -> (tempfile::TempDir, CallbackId) {
         detail: None,
         sender: Some("anna@example.com".into()),
         name: Some("Contract \u{1b}[2J".into()),
+        draft: None,
     };
     let what = "refused".to_owned();
     let news = News {
@@ -171,19 +174,141 @@ async fn the_json_of_lists_has_the_promised_names_order_and_nulls() {
         "phase",
         "due_at",
         "failures",
+        "tries",
+        "next_try_at",
         "parked",
+        "waits_for",
         "note",
         "archived_at",
         "disposed_at",
         "items",
     ];
     keys(&transfers["transfers"][0], &text, &names);
+}
 
+#[tokio::test]
+async fn the_json_of_tasks_has_the_promised_names_order_and_nulls() {
+    let (dir, _) = site().await;
     let (tasks, text) = json(dir.path(), &["tasks", "list"]);
-    let names =
-        ["id", "kind", "account", "envelope_id", "opened_at", "due_at", "for", "what", "todo", "resolved_at"];
+    let names = [
+        "id",
+        "kind",
+        "account",
+        "envelope_id",
+        "opened_at",
+        "due_at",
+        "for",
+        "what",
+        "todo",
+        "resolved_at",
+        "mailed_at",
+    ];
     keys(&tasks["tasks"][0], &text, &names);
     assert_eq!(tasks["tasks"][0]["for"], "admins");
+    assert!(tasks["tasks"][0]["mailed_at"].is_null());
+}
+
+#[tokio::test]
+async fn a_mail_is_listed_with_its_tries_and_a_task_tells_when_it_was_mailed() {
+    let (dir, _) = site().await;
+    let entropy: Arc<dyn Entropy> = Arc::new(Counting(7.into()));
+    let store = SqliteStore::open(SqliteOptions::new(dir.path().join("a.db"), entropy)).unwrap();
+    let policy = MailPolicy {
+        admins: vec!["ops@example.com".into()],
+        settle: Duration::ZERO,
+        settle_longest: Duration::ZERO,
+        every: Duration::from_secs(60),
+        escalate_every: Duration::from_secs(3_600),
+        due_after: Duration::from_secs(3_600),
+    };
+    store.collect_mail(&policy, at(10)).await.unwrap();
+    let mail = store.claim_mail(Duration::from_secs(60), at(20)).await.unwrap().unwrap();
+    store.mail_failed(mail.row.id, "connect: \u{1b}[2J down", Some(at(80)), at(21)).await.unwrap();
+
+    let (mails, text) = json(dir.path(), &["mails", "list"]);
+    let names =
+        ["id", "recipient", "queued_at", "tries", "next_try_at", "sent_at", "dropped_at", "error", "tasks"];
+    let row = &mails["mails"][0];
+    keys(row, &text, &names);
+    assert_eq!((&row["recipient"], &row["tries"]), (&"ops@example.com".into(), &1.into()));
+    assert_eq!(row["next_try_at"], at(80).to_string());
+    assert!(mails["next_cursor"].is_null() && row["sent_at"].is_null());
+    let text = ok(dir.path(), &["mails", "list"]);
+    assert!(text.contains("connect:") && text.contains("NEXT TRY") && !text.contains('\u{1b}'), "{text}");
+
+    let tasks = json(dir.path(), &["tasks", "list"]).0;
+    assert!(tasks["tasks"][0]["mailed_at"].is_null(), "nobody was sent it yet: {tasks}");
+    store.mail_sent(mail.row.id, at(90)).await.unwrap();
+    store.close().await.unwrap();
+    let mails = json(dir.path(), &["mails", "list"]).0;
+    assert_eq!(mails["mails"][0]["sent_at"], at(90).to_string());
+    let told = json(dir.path(), &["tasks", "list"]).0;
+    let told =
+        told["tasks"].as_array().unwrap().iter().filter(|task| task["mailed_at"] == at(90).to_string());
+    assert!(told.count() > 0);
+}
+
+#[tokio::test]
+async fn tries_the_next_one_and_whom_a_transfer_waits_for_are_shown_everywhere() {
+    let (dir, _) = site().await;
+    let entropy: Arc<dyn Entropy> = Arc::new(Counting(7.into()));
+    let store = SqliteStore::open(SqliteOptions::new(dir.path().join("a.db"), entropy)).unwrap();
+    let worker = Worker { node: "n".into(), boot: "b".into() };
+    let now = at(1_000_000);
+    let account = AccountId::new("hr");
+    let claimed = store.claim(&account, &worker, 1, Duration::from_secs(60), now).await.unwrap().remove(0);
+    let mut transfer = claimed.transfer;
+    transfer.failures = 3;
+    transfer.due_at = Some(at(2_000_000));
+    transfer.parked = Some(Parked { reason: ParkReason::AccessNeeded, since: now, looks: 0 });
+    transfer.waits_for = Holder::Sender(SenderId::new("Anna@example.com").unwrap());
+    let draft = TaskDraft::for_envelope(
+        TaskKind::DeadLetter,
+        &account,
+        &transfer.envelope_id,
+        "it gave up".into(),
+        "redrive it",
+    );
+    let change = Change { open_tasks: vec![draft], ..Change::default() };
+    store.record(&claimed.lease, transfer, change, None, false, now).await.unwrap();
+    store.close().await.unwrap();
+
+    let next = at(2_000_000).to_string();
+    let listed = json(dir.path(), &["transfers", "list"]).0["transfers"][0].clone();
+    let shown = json(dir.path(), &["transfers", "show", "e-1"]).0;
+    let envelope = json(dir.path(), &["envelopes", "show", "e-1"]).0["transfer"].clone();
+    for row in [&listed, &shown, &envelope] {
+        assert_eq!((&row["tries"], &row["failures"]), (&3.into(), &3.into()), "{row}");
+        assert_eq!((&row["next_try_at"], &row["due_at"]), (&next.clone().into(), &next.clone().into()));
+        assert_eq!(row["waits_for"], "anna@example.com", "{row}");
+    }
+    let tasks = json(dir.path(), &["tasks", "list", "--open"]).0;
+    let tasks = tasks["tasks"].as_array().unwrap();
+    let id = |kind: &str| {
+        let task = tasks.iter().find(|task| task["kind"] == kind).unwrap();
+        task["id"].as_str().unwrap().to_owned()
+    };
+    let about_envelope = json(dir.path(), &["tasks", "show", &id("dead_letter")]).0;
+    assert_eq!((&about_envelope["tries"], &about_envelope["next_try_at"]), (&3.into(), &next.clone().into()));
+    let about_account = json(dir.path(), &["tasks", "show", &id("access_refused")]).0;
+    assert_eq!(
+        (&about_account["tries"], &about_account["next_try_at"]),
+        (&Value::Null, &Value::Null),
+        "no envelope, no tries"
+    );
+    let next = &next[..19];
+    for args in [
+        vec!["transfers", "list"],
+        vec!["transfers", "show", "e-1"],
+        vec!["envelopes", "show", "e-1"],
+        vec!["tasks", "show", &id("dead_letter")],
+    ] {
+        let text = ok(dir.path(), &args).to_lowercase();
+        for words in ["tries", "next try", &next.to_lowercase()] {
+            assert!(text.contains(words), "{args:?}: {words}: {text}");
+        }
+        assert!(args[0] == "tasks" || text.contains("anna@example.com"), "{text}");
+    }
 }
 
 #[tokio::test]
@@ -243,6 +368,7 @@ async fn a_gap(dir: &Path, by_sweep: bool, open_tasks: Vec<TaskDraft>) {
             detail: None,
             sender: None,
             name: None,
+            draft: None,
         }],
         open_tasks,
         close_tasks: Vec::new(),

@@ -182,6 +182,8 @@ pub struct Notification {
     pub sender: Option<String>,
     /// Name of the envelope, if the platform says so.
     pub name: Option<String>,
+    /// The draft that became the envelope, if the platform says so.
+    pub draft: Option<String>,
 }
 
 /// Every kind of news that we tell apart.

@@ -154,7 +154,9 @@ fn settles_for_signer(kind: TaskKind, concern: &Heard, news: &Heard) -> bool {
         | TaskKind::Quarantined
         | TaskKind::ExtensionOverdue
         | TaskKind::CallbackUnregistered
-        | TaskKind::RetentionNear => false,
+        | TaskKind::RetentionNear
+        | TaskKind::SendUnclear
+        | TaskKind::MailUndeliverable => false,
     };
     about_them && got_on && news.at >= concern.at
 }

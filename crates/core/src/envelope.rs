@@ -336,6 +336,7 @@ mod tests {
             detail: None,
             sender: None,
             name: None,
+            draft: None,
         }
     }
 

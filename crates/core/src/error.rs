@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::grant::Holder;
+
 /// What kind of failure it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ErrorKind {
@@ -93,13 +95,23 @@ pub struct Error {
     operation: &'static str,
     message: String,
     context: Vec<(&'static str, String)>,
+    /// Boxed, because errors are moved about in results.
+    holder: Option<Box<Holder>>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
 impl Error {
     /// A failure of `operation`, with a message that says what, where and what to do next.
     pub fn new(kind: ErrorKind, remedy: Remedy, operation: &'static str, message: impl Into<String>) -> Self {
-        Self { kind, remedy, operation, message: message.into(), context: Vec::new(), source: None }
+        Self {
+            kind,
+            remedy,
+            operation,
+            message: message.into(),
+            context: Vec::new(),
+            holder: None,
+            source: None,
+        }
     }
 
     /// Adds a fact for the log line (never a secret, never a body).
@@ -136,9 +148,21 @@ impl Error {
         &self.context
     }
 
+    /// Says with whose access it was met.
+    #[must_use]
+    pub fn met_with(mut self, holder: Holder) -> Self {
+        self.holder = Some(Box::new(holder));
+        self
+    }
+
+    /// With whose access it was met.
+    pub fn holder(&self) -> &Holder {
+        self.holder.as_deref().unwrap_or(&Holder::Account)
+    }
+
     /// Whether it names the sender in whose name it was met.
     pub fn names_sender(&self) -> bool {
-        self.context.iter().any(|(key, _)| *key == SENDER)
+        self.holder().sender().is_some() || self.context.iter().any(|(key, _)| *key == SENDER)
     }
 
     /// The chain for logs and for records that nobody erases: where it names a sender, it says only what failed and how,

@@ -103,10 +103,56 @@ own_id!(
     /// One sweep of one account.
     SweepId
 );
+own_id!(
+    /// One e-mail to one person.
+    MailId
+);
+
+/// A sender as accounts know them: their e-mail address at the platform (its own id of them where it has no address),
+/// without regard to case.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct SenderId(String);
+
+impl SenderId {
+    /// Brings the text into the one form in which senders are compared. `None` if nothing is left.
+    pub fn new(text: &str) -> Option<Self> {
+        let text = text.trim().to_lowercase();
+        (!text.is_empty()).then_some(Self(text))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether it has the form of an address that can be written to.
+    pub fn is_address(&self) -> bool {
+        let parts = self.0.split_once('@');
+        let plain = !self.0.chars().any(|c| c.is_whitespace() || c.is_control() || "<>,;\"".contains(c));
+        plain && parts.is_some_and(|(user, host)| !user.is_empty() && !host.is_empty() && !host.contains('@'))
+    }
+}
+
+impl fmt::Display for SenderId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn senders_are_the_same_in_any_case() {
+        assert_eq!(SenderId::new(" Anna@Example.com "), SenderId::new("anna@example.com"));
+        assert_eq!(SenderId::new("  "), None);
+        for (text, expected) in
+            [("a@b", true), ("a", false), ("@b", false), ("a b@c", false), ("a@b@c", false)]
+        {
+            assert_eq!(SenderId::new(text).unwrap().is_address(), expected, "{text}");
+        }
+    }
 
     struct Zeros;
     impl Entropy for Zeros {

@@ -34,10 +34,12 @@ pub enum Action {
     Swept,
     /// A sealed credential was stored, opened for good or forgotten.
     VaultChanged,
+    /// A page of ours sent a draft.
+    DraftSent,
 }
 
 impl Action {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::ServerStarted,
         Self::EnvelopeSeen,
         Self::StatusConfirmed,
@@ -51,6 +53,7 @@ impl Action {
         Self::Replayed,
         Self::Swept,
         Self::VaultChanged,
+        Self::DraftSent,
     ];
 
     /// The word in JSON and records.
@@ -69,6 +72,7 @@ impl Action {
             Self::Replayed => "replayed",
             Self::Swept => "swept",
             Self::VaultChanged => "vault_changed",
+            Self::DraftSent => "draft_sent",
         }
     }
 

@@ -4,19 +4,24 @@
 //! async runtime. What a transfer does next, when a failure is tried again, what proves that an artifact
 //! arrived and what a safe file name is are decided here, so that they can be read and tested at a sitting.
 //! The seams to the outside ([`Platform`](platform::Platform), [`Transport`](seams::Transport),
-//! [`Destination`](seams::Destination), [`Clock`](seams::Clock), [`Entropy`](seams::Entropy)) are traits.
+//! [`Destination`](seams::Destination), [`Mailer`](mail::Mailer), [`ConsentDesk`](consent::ConsentDesk),
+//! [`Clock`](seams::Clock), [`Entropy`](seams::Entropy)) are traits.
 #![forbid(unsafe_code)]
 
 pub mod artifact;
 pub mod backoff;
 pub mod callback;
 pub mod concern;
+pub mod consent;
 pub mod digest;
+pub mod draft;
 pub mod envelope;
 pub mod error;
+pub mod grant;
 pub mod ids;
 pub mod journal;
 pub mod limits;
+pub mod mail;
 pub mod names;
 pub mod platform;
 pub mod proof;

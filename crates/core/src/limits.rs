@@ -77,3 +77,6 @@ pub const VERSIONS_MAX: u32 = 1000;
 pub const ARTIFACTS_MAX: usize = 2_000;
 /// Characters of foreign text kept in an error or a timeline entry.
 pub const EXCERPT_CHARS_MAX: usize = 300;
+
+/// How long a sender has to give access again before their envelopes count as urgent.
+pub const ACCESS_DUE_AFTER: Duration = Duration::from_secs(24 * 60 * 60);

@@ -12,9 +12,11 @@ use jiff::Timestamp;
 
 use crate::artifact::ArtifactRef;
 use crate::callback::{CallbackSecrets, Inbound, Interpretation, Refusal, Reply};
+use crate::draft::{Draft, DraftMarks, DraftTrace, SentAs};
 use crate::envelope::{Envelope, EnvelopeStatus, Lookup};
 use crate::error::{Error, ErrorKind, Remedy};
-use crate::ids::AccountId;
+use crate::grant::{Departure, Grant, Nonces, OauthApp, Return};
+use crate::ids::{AccountId, SenderId};
 use crate::proof::TransferProof;
 use crate::rule::DisposePolicy;
 use crate::secret::Secret;
@@ -38,9 +40,9 @@ pub struct Capabilities {
     pub retention: bool,
     /// A call can be made in the name of one of the account's senders ([`Access::sender`]).
     pub per_sender: bool,
-    /// The OAuth 2.0 code grant is offered.
+    /// Senders can consent at the platform that we act for them ([`Platform::begin_grant`]).
     pub code_grant: bool,
-    /// A page of ours can stand before sending.
+    /// A page of ours can stand before sending, and sends the draft itself ([`Platform::send_draft`]).
     pub before_send_redirect: bool,
 }
 
@@ -57,6 +59,18 @@ impl Credential {
     /// One field; the empty text if it is absent (config validation reports that before).
     pub fn field(&self, name: &str) -> &str {
         self.0.get(name).map_or("", Secret::expose)
+    }
+
+    /// The same with a field set anew.
+    #[must_use]
+    pub fn with(mut self, name: &str, secret: Secret) -> Self {
+        self.0.insert(name.into(), secret);
+        self
+    }
+
+    /// The fields and their secrets, for the vault.
+    pub fn fields(&self) -> impl Iterator<Item = (&str, &Secret)> {
+        self.0.iter().map(|(name, secret)| (name.as_str(), secret))
     }
 
     /// The names of the fields present.
@@ -95,6 +109,13 @@ impl Access {
     #[must_use]
     pub fn with_token(mut self, token: &Token) -> Self {
         self.credential.0.insert(ACCESS_TOKEN.into(), token.secret.clone());
+        self
+    }
+
+    /// The same access with other secrets.
+    #[must_use]
+    pub fn with_credential(mut self, credential: Credential) -> Self {
+        self.credential = credential;
         self
     }
 
@@ -281,11 +302,27 @@ pub enum Disposal {
 /// Whose access it is, by the platform's own word.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Identity {
-    /// E-mail address or name.
+    /// E-mail address, else name, for people.
     pub name: String,
+    /// The platform's id of the user, if it gives one.
+    pub id: Option<String>,
+    /// Their e-mail address, if it gives one.
+    pub email: Option<String>,
 }
 
-/// What to paste where so that callbacks arrive.
+impl Identity {
+    /// Somebody of whom only the name is known.
+    pub fn named(name: impl Into<String>) -> Self {
+        Self { name: name.into(), id: None, email: None }
+    }
+
+    /// The sender that it is: by e-mail address, else by the platform's id. `None` where there is neither.
+    pub fn sender(&self) -> Option<SenderId> {
+        self.email.as_deref().and_then(SenderId::new).or_else(|| self.id.as_deref().and_then(SenderId::new))
+    }
+}
+
+/// What to paste where so that callbacks, or browsers, come to us.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CallbackUrl {
     /// Where the platform wants it.
@@ -309,6 +346,10 @@ pub struct Quota {
 pub trait Platform: Send + Sync {
     /// Its name in config, records and metrics.
     fn name(&self) -> &'static str;
+    /// Its name for people.
+    fn title(&self) -> &'static str {
+        self.name()
+    }
     /// What it can do.
     fn capabilities(&self) -> Capabilities;
     /// The vendor's own base URL; `None` where every customer has one of their own.
@@ -388,6 +429,97 @@ pub trait Platform: Send + Sync {
 
     /// A callback's body for a person to see, where the one that came holds secrets of the platform; `None` for all else.
     fn redacted_body(&self, _inbound: &Inbound) -> Option<Vec<u8>> {
+        None
+    }
+
+    /// The field of a sender's grant that stands for them alone, if a key can be typed in: the fields to ask for.
+    fn key_fields(&self) -> &'static [&'static str] {
+        self.credential_shapes().first().map_or(&[], |shape| shape.fields)
+    }
+    /// Says where a sender consents (`code_grant`); some platforms must be asked for a temporary token first. `access` holds
+    /// no secrets.
+    fn begin_grant(
+        &self,
+        _access: &Access,
+        _app: &OauthApp,
+        _nonces: &Nonces,
+    ) -> Result<Next<Departure>, Error> {
+        Err(not_offered("begin grant"))
+    }
+    /// Reads the query with which a browser comes back; `None` if it is nothing of the kind. Hostile input.
+    fn read_return(&self, _query: &str) -> Option<Return> {
+        None
+    }
+    /// Exchanges what the browser brought. `state` and `keep` are those of [`Departure`].
+    ///
+    /// # Errors
+    /// [`ErrorKind::AccessRefused`] if the code is not (or no longer) good.
+    fn finish_grant(
+        &self,
+        _access: &Access,
+        _app: &OauthApp,
+        _state: &Secret,
+        _code: &Secret,
+        _keep: &Secret,
+    ) -> Result<Call<Grant>, Error> {
+        Err(not_offered("finish grant"))
+    }
+    /// Fetches the grant that follows one that ends; `None` where none can. What it gives replaces the whole grant.
+    ///
+    /// # Errors
+    /// [`ErrorKind::AccessRefused`] if the sender must consent again.
+    fn renew_grant(
+        &self,
+        _access: &Access,
+        _app: &OauthApp,
+        _grant: &Grant,
+    ) -> Option<Result<Call<Grant>, Error>> {
+        None
+    }
+    /// The access that a sender's grant gives.
+    fn granted(&self, access: &Access, _app: Option<&OauthApp>, grant: &Grant) -> Access {
+        access.clone().with_credential(grant.credential.clone())
+    }
+
+    /// A draft's id in the one form in which it is asked for; `None` if it cannot be one (`before_send_redirect`).
+    fn draft_id(&self, _text: &str) -> Option<String> {
+        None
+    }
+    /// What to set so that browsers come to the page `base` before a draft is sent (`before_send_redirect`): `base` with the
+    /// platform's placeholders in the parameters `draft`, `user` and `org`.
+    fn before_send_url(&self, _base: &str) -> Option<CallbackUrl> {
+        None
+    }
+    /// A user's id in the one form in which users are compared.
+    fn user_id(&self, text: &str) -> String {
+        text.trim().to_lowercase()
+    }
+    /// Asks for a draft; `None` if this access does not see it: foreign, sent, deleted.
+    fn fetch_draft(&self, _access: &Access, _draft: &str) -> Result<Call<Option<Draft>>, Error> {
+        Err(not_offered("fetch draft"))
+    }
+    /// Puts our callback URLs into a draft, with the draft's id in each, and our metadata where the customer has none. Twice is
+    /// the same as once.
+    fn mark_draft(&self, _access: &Access, _draft: &Draft, _marks: &DraftMarks) -> Result<Call<()>, Error> {
+        Err(not_offered("mark draft"))
+    }
+    /// Sends a draft. Twice is **not** the same as once: an error says by its kind whether it was sent for certain not
+    /// ([`ErrorKind::Rejected`], [`ErrorKind::Forbidden`], [`ErrorKind::AccessRefused`], [`ErrorKind::NotFound`],
+    /// [`ErrorKind::Misconfigured`]) or perhaps (all others).
+    fn send_draft(&self, _access: &Access, _draft: &str) -> Result<Call<SentAs>, Error> {
+        Err(not_offered("send draft"))
+    }
+    /// Looks whether a draft was sent, since about `asked_at`, and as what. Changes nothing.
+    fn trace_draft(
+        &self,
+        _access: &Access,
+        _draft: &str,
+        _asked_at: Timestamp,
+    ) -> Result<Call<DraftTrace>, Error> {
+        Err(not_offered("trace draft"))
+    }
+    /// Where a browser goes after its draft was sent; `None` if the platform has no such place.
+    fn inbox_url(&self, _access: &Access) -> Option<String> {
         None
     }
 

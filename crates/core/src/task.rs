@@ -2,12 +2,17 @@
 
 use std::time::Duration;
 
+use crate::grant::Holder;
 use crate::ids::{AccountId, EnvelopeId};
+use crate::limits::ACCESS_DUE_AFTER;
+
+/// The assignee of what no sender can settle.
+pub const ADMINS: &str = "admins";
 
 /// Every reason for which we ask a person.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum TaskKind {
-    /// The platform refuses an account's credential.
+    /// The platform refuses an account's credential, or a sender's.
     AccessRefused,
     /// An envelope vanished at the platform before it was archived.
     DeletedBeforeArchived,
@@ -39,11 +44,15 @@ pub enum TaskKind {
     CallbackUnregistered,
     /// The platform's own retention will soon remove envelopes that are not archived.
     RetentionNear,
+    /// A draft may have been sent, and nobody could find out.
+    SendUnclear,
+    /// E-mail to somebody cannot be delivered.
+    MailUndeliverable,
 }
 
 impl TaskKind {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::AccessRefused,
         Self::DeletedBeforeArchived,
         Self::DeadLetter,
@@ -60,6 +69,8 @@ impl TaskKind {
         Self::ExtensionOverdue,
         Self::CallbackUnregistered,
         Self::RetentionNear,
+        Self::SendUnclear,
+        Self::MailUndeliverable,
     ];
 
     /// The word in JSON and records.
@@ -81,6 +92,8 @@ impl TaskKind {
             Self::ExtensionOverdue => "extension_overdue",
             Self::CallbackUnregistered => "callback_unregistered",
             Self::RetentionNear => "retention_near",
+            Self::SendUnclear => "send_unclear",
+            Self::MailUndeliverable => "mail_undeliverable",
         }
     }
 
@@ -103,7 +116,7 @@ pub struct TaskDraft {
     pub envelope: Option<EnvelopeId>,
     /// Time left until it becomes urgent.
     pub due_after: Option<Duration>,
-    /// Who should act: a sender's e-mail, or `admins`.
+    /// Who should act: a sender's e-mail, or [`ADMINS`].
     pub assignee: String,
     /// What happened.
     pub what: String,
@@ -123,10 +136,44 @@ impl TaskDraft {
             account: account.clone(),
             envelope: None,
             due_after: None,
-            assignee: "admins".into(),
+            assignee: ADMINS.into(),
             what,
             todo: todo.into(),
             standing: false,
+        }
+    }
+
+    /// The task about an access that does not work: the admins' if it is the account's own, else the sender's. However many
+    /// envelopes wait for it, it is one.
+    pub fn access_needed(account: &AccountId, holder: &Holder, why: String) -> Self {
+        let Holder::Sender(sender) = holder else {
+            return Self::for_account(
+                TaskKind::AccessRefused,
+                account,
+                format!("The platform refuses this account's access: {why}"),
+                "Set a working credential in the config and restart the server; what waits goes on by itself.",
+            );
+        };
+        let what =
+            format!("The envelopes that {sender} sent cannot be archived: their access does not work: {why}");
+        let todo = format!(
+            "Give access again: follow the link in the e-mail, or open the account's page /consent/{account}. What waits goes \
+             on by itself."
+        );
+        Self {
+            key: Self::access_key(account, holder),
+            assignee: if sender.is_address() { sender.as_str().into() } else { ADMINS.into() },
+            due_after: Some(ACCESS_DUE_AFTER),
+            ..Self::for_account(TaskKind::AccessRefused, account, what, &todo)
+        }
+    }
+
+    /// The key of [`access_needed`](Self::access_needed)'s task.
+    pub fn access_key(account: &AccountId, holder: &Holder) -> String {
+        let of_account = Self::account_key(TaskKind::AccessRefused, account);
+        match holder {
+            Holder::Account => of_account,
+            Holder::Sender(sender) => format!("{of_account}/{sender}"),
         }
     }
 

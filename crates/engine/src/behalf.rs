@@ -1,43 +1,165 @@
-//! In whose name a platform is asked about an envelope.
+//! With whose access an envelope is asked about.
 //!
-//! Some platforms show an envelope to its sender alone. There the sender's name opens it, and the account's own access
-//! is tried where that is refused: a sender may have left, or may never have let us in.
+//! Its sender's grant comes first: what a sender gave is what their envelopes are asked with, and where the platform refuses
+//! it, the sender is asked and nobody else's access is used in its place. Who gave none is asked for through the account's
+//! own access, in the sender's name where the platform offers that. "Not found" is believed only if nobody else should see
+//! the envelope: at many platforms a wrong mapping looks exactly like a deletion.
 
-use aftersign_core::envelope::Known;
+use aftersign_core::envelope::{Known, Lookup};
+use aftersign_core::grant::Holder;
+use aftersign_core::ids::SenderId;
 use aftersign_core::platform::{Access, Call};
 use aftersign_core::transfer::Transfer;
 use aftersign_core::{Error, ErrorKind, Remedy};
 
+use crate::grants::{Granted, no_access, unopened};
+use crate::limits::SEARCH_SENDERS_MAX;
+use crate::refusals::Asker;
 use crate::{Engine, EngineAccount};
 
+/// On whose behalf one step of a transfer asks.
+#[derive(Clone, Debug)]
+pub(crate) struct Behalf {
+    /// Who sent the envelope, as far as anybody said.
+    sender: Option<String>,
+    /// What they gave, if they gave something.
+    granted: Option<Granted>,
+}
+
+impl Behalf {
+    /// Whose refusal would end the step.
+    pub(crate) fn asker(&self, account: &EngineAccount) -> Asker {
+        let sender = self.sender.as_deref().and_then(SenderId::new);
+        match (&self.granted, sender) {
+            (Some(granted), _) => granted.asker(),
+            (None, Some(sender)) if !account.has_own_access() => {
+                Asker { holder: Holder::Sender(sender), version: 0 }
+            }
+            _ => Asker { holder: Holder::Account, version: 0 },
+        }
+    }
+}
+
 impl Engine {
+    /// On whose behalf a transfer's envelope is asked about now.
+    pub(crate) async fn behalf(&self, account: &EngineAccount, transfer: &Transfer) -> Result<Behalf, Error> {
+        let answered = transfer.envelope.as_ref().and_then(|envelope| envelope.sender.clone());
+        let sender = match answered {
+            Some(sender) => Some(sender),
+            None => self.noted_sender(transfer).await?,
+        };
+        let granted = match sender.as_deref().and_then(SenderId::new) {
+            Some(sender) => self.granted(account, &sender).await?,
+            None => None,
+        };
+        Ok(Behalf { sender, granted })
+    }
+
+    async fn noted_sender(&self, transfer: &Transfer) -> Result<Option<String>, Error> {
+        self.store.sender_of(&transfer.account, &transfer.envelope_id).await.map_err(unopened)
+    }
+
     /// Asks about a transfer's envelope.
     pub(crate) async fn ask_about<T>(
         &self,
         account: &EngineAccount,
-        transfer: &Transfer,
+        behalf: &Behalf,
         make: impl Fn(&Access) -> Result<Call<T>, Error>,
     ) -> Result<Answer<T>, Error> {
         let make = &make;
-        let ask = |access: Access| async move { self.caller.ask(account.platform, &access, make).await };
-        let sender = self.sender_of(account, transfer).await?;
-        in_turn(&account.access, sender, ask).await
+        self.on_behalf(account, behalf, |access| async move {
+            self.caller.ask(account.platform, &access, make).await
+        })
+        .await
     }
 
-    /// Who sent a transfer's envelope, as far as anybody said; `None` where it makes no difference.
-    pub(crate) async fn sender_of(
+    /// Does something that asks the platform about an envelope.
+    pub(crate) async fn on_behalf<T, F>(
+        &self,
+        account: &EngineAccount,
+        behalf: &Behalf,
+        ask: impl Fn(Access) -> F,
+    ) -> Result<Answer<T>, Error>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        let Some(granted) = &behalf.granted else { return in_own_turn(account, behalf, ask).await };
+        match self.with_grant(account, granted.clone(), &ask).await {
+            // Some grants reach only what was sent through them; the account's own access reaches more.
+            Err(unseen) if is_unseen(&unseen) && account.has_own_access() => {
+                match ask(account.access.clone()).await {
+                    Err(error) if is_unseen(&error) || error.kind() == ErrorKind::AccessRefused => {
+                        Err(unseen)
+                    }
+                    answer => answer.map(Answer::plain),
+                }
+            }
+            answer => answer.map(Answer::plain),
+        }
+    }
+
+    /// Asks what a transfer's envelope is, and those who may see it too where the first do not.
+    pub(crate) async fn look_up(
         &self,
         account: &EngineAccount,
         transfer: &Transfer,
-    ) -> Result<Option<String>, Error> {
-        if !account.platform.capabilities().per_sender {
-            return Ok(None);
+        behalf: &Behalf,
+    ) -> Result<Answer<Lookup>, Error> {
+        let platform = account.platform;
+        let make = |access: &Access| platform.fetch_envelope(access, &transfer.envelope_id);
+        let has_own = account.has_own_access();
+        let mut first = None;
+        if has_own || behalf.granted.is_some() || !account.search_senders {
+            let answer = self.ask_about(account, behalf, make).await?;
+            if !matches!(answer.value, Lookup::NotFound) {
+                return Ok(answer);
+            }
+            first = Some(answer);
         }
-        let answered = transfer.envelope.as_ref().and_then(|envelope| envelope.sender.clone());
-        if answered.is_some() {
-            return Ok(answered);
+        if has_own && behalf.granted.is_some() {
+            let own = self.caller.ask(platform, &account.access, make).await?;
+            if !matches!(own, Lookup::NotFound) {
+                return Ok(Answer::plain(own));
+            }
         }
-        Ok(self.known(transfer).await?.and_then(|known| known.sender))
+        let found = if account.search_senders { self.search(account, transfer, behalf).await? } else { None };
+        let nobody = || no_access(behalf.sender.as_deref().and_then(SenderId::new).as_ref());
+        found.or(first).ok_or_else(nobody)
+    }
+
+    /// Asks with everybody's grant in turn, reading only: the admin allowed it. Who sees the envelope is noted as its sender,
+    /// unless the platform names another. `None` if nobody sees it.
+    async fn search(
+        &self,
+        account: &EngineAccount,
+        transfer: &Transfer,
+        behalf: &Behalf,
+    ) -> Result<Option<Answer<Lookup>>, Error> {
+        let platform = account.platform;
+        let id = &account.access.account;
+        let tried = behalf.asker(account).holder;
+        let rows = self.store.grants(Some(id)).await.map_err(unopened)?;
+        let others = rows
+            .into_iter()
+            .filter(|row| row.refused_at.is_none() && Holder::Sender(row.sender.clone()) != tried);
+        for row in others.take(SEARCH_SENDERS_MAX) {
+            let Some(granted) = self.granted(account, &row.sender).await? else { continue };
+            let make = |access: &Access| platform.fetch_envelope(access, &transfer.envelope_id);
+            let ask = |access: Access| async move { self.caller.ask(platform, &access, make).await };
+            match self.with_grant(account, granted, ask).await {
+                Ok(Lookup::NotFound) => {}
+                Ok(found) => {
+                    let sender = row.sender.as_str();
+                    let noted = self.store.note_sender(id, &transfer.envelope_id, sender, self.now()).await;
+                    noted.map_err(unopened)?;
+                    return Ok(Some(Answer::plain(found)));
+                }
+                // Theirs is no reason to hold up an envelope that is probably not theirs.
+                Err(error) if is_refusal(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
     }
 
     /// What notifications said of a transfer's envelope.
@@ -48,6 +170,22 @@ impl Engine {
         })?;
         Ok(known.into_iter().next())
     }
+}
+
+/// Asks with the account's own access, in the sender's name first where the platform offers that.
+async fn in_own_turn<T, F>(
+    account: &EngineAccount,
+    behalf: &Behalf,
+    ask: impl Fn(Access) -> F,
+) -> Result<Answer<T>, Error>
+where
+    F: Future<Output = Result<T, Error>>,
+{
+    if !account.has_own_access() {
+        return Err(no_access(behalf.sender.as_deref().and_then(SenderId::new).as_ref()));
+    }
+    let named = behalf.sender.clone().filter(|_| account.platform.capabilities().per_sender);
+    in_turn(&account.access, named, ask).await
 }
 
 /// The fact of an error that says in whose name was asked. Adapters name it so too.
@@ -66,8 +204,14 @@ pub(crate) fn in_name_of(sender: Option<&str>, error: Error) -> Error {
 pub(crate) struct Answer<T> {
     /// The answer.
     pub(crate) value: T,
-    /// Why it is the account's own access that got it and not the sender's name, if that was tried.
+    /// Why it is not the answer to whoever should see the envelope, if that was tried.
     pub(crate) refused: Option<Error>,
+}
+
+impl<T> Answer<T> {
+    fn plain(value: T) -> Self {
+        Self { value, refused: None }
+    }
 }
 
 /// Asks in the sender's name, if one is given, and with the account's own access where that is refused. The account's
@@ -81,11 +225,11 @@ where
     F: Future<Output = Result<T, Error>>,
 {
     let Some(sender) = sender else {
-        return Ok(Answer { value: ask(own.clone()).await?, refused: None });
+        return Ok(Answer::plain(ask(own.clone()).await?));
     };
     let refused = match ask(own.clone().for_sender(sender)).await {
         Err(error) if is_refusal(&error) => error,
-        answer => return Ok(Answer { value: answer?, refused: None }),
+        answer => return Ok(Answer::plain(answer?)),
     };
     match ask(own.clone()).await {
         Ok(value) => Ok(Answer { value, refused: Some(refused) }),
@@ -97,6 +241,11 @@ where
 /// Whether somebody else's access may open what this one did not.
 pub(crate) fn is_refusal(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::AccessRefused | ErrorKind::Forbidden)
+}
+
+/// Whether the access is good and does not reach the envelope.
+fn is_unseen(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Forbidden)
 }
 
 /// Neither of them sees the envelope, and only one of them should: it must not be taken for deleted. A token is refused in

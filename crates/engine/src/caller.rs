@@ -132,9 +132,17 @@ impl Caller {
         Arc::clone(tokens.entry(holder).or_default())
     }
 
+    /// What a value that may need more requests comes to.
+    pub(crate) async fn settle<T>(&self, account: &AccountId, next: Next<T>) -> Result<T, Error> {
+        match next {
+            Next::Done(value) => Ok(value),
+            Next::Then(call) => self.follow(account, call).await,
+        }
+    }
+
     /// Sends a call and those that its answers lead to. The first one's failure is its caller's business; one further on
     /// would undo all that came before, so it is asked again in its place.
-    async fn follow<T>(&self, account: &AccountId, mut call: Call<T>) -> Result<T, Error> {
+    pub(crate) async fn follow<T>(&self, account: &AccountId, mut call: Call<T>) -> Result<T, Error> {
         for hop in 0..CALL_HOPS_MAX {
             let (operation, request, read) = call.into_parts();
             let tries = if hop > 0 && request.method() == Method::GET { HOP_TRIES_MAX } else { 1 };

@@ -9,8 +9,12 @@
 
 mod behalf;
 mod caller;
+mod consent;
 mod content;
+mod drafts;
+mod grants;
 pub mod limits;
+mod mail;
 mod manifest;
 mod metrics;
 mod projector;
@@ -30,7 +34,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aftersign_core::backoff::Pace;
-use aftersign_core::platform::{Access, Platform};
+use aftersign_core::grant::OauthApp;
+use aftersign_core::platform::{Access, Credential, Platform};
 use aftersign_core::rule::Rule;
 use aftersign_core::seams::{Clock, Destination, Entropy, Transport};
 use aftersign_core::{Error, Timestamp};
@@ -39,10 +44,14 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub use caller::Caller;
+pub use consent::{Desk, SealedKey};
+pub use mail::{MailDesk, MailMetrics, SmtpConfig, SmtpMailer, Templates, send_test};
 pub use metrics::EngineMetrics;
 pub use sweep::{SweepProgress, SweepReport};
 pub use transport::HttpTransport;
 
+use consent::Strangers;
+use grants::Renewals;
 use refusals::Refusals;
 use staging::Staging;
 
@@ -59,8 +68,26 @@ pub struct EngineAccount {
     pub callback_urls: Vec<String>,
     /// What each of them begins with, up to the path secret: `{public_url}/callbacks/{account}/`.
     pub callback_root: String,
+    /// The same with the current path secret, on which the URLs that we put into drafts are built. Holds it.
+    pub callback_base: String,
     /// Days after which the platform removes what has ended; outranks what the platform itself tells.
     pub retention_days: Option<u32>,
+    /// The application under which senders are asked for consent.
+    pub oauth: Option<OauthApp>,
+    /// Envelopes of which nobody knows who sent them are asked for with every sender's grant in turn.
+    pub search_senders: bool,
+}
+
+impl EngineAccount {
+    /// Whether it has a credential of its own, and not only what senders granted.
+    fn has_own_access(&self) -> bool {
+        !self.access.credential.is_empty()
+    }
+
+    /// Where the platform is, without any secret.
+    fn bare_access(&self) -> Access {
+        self.access.clone().with_credential(Credential::default())
+    }
 }
 
 /// What the engine works with.
@@ -89,6 +116,10 @@ pub struct EngineParts {
     pub workers_per_account: usize,
     /// Where steps are counted.
     pub metrics: EngineMetrics,
+    /// The URL under which browsers reach our pages, without trailing slash.
+    pub public_url: String,
+    /// How people are written to; `None` if they are not.
+    pub mail: Option<MailDesk>,
 }
 
 /// The engine of one process.
@@ -99,6 +130,10 @@ pub struct Engine {
     store: Arc<dyn Store>,
     caller: Caller,
     refusals: Refusals,
+    renewals: Renewals,
+    strangers: Strangers,
+    public_url: String,
+    mail: Option<Arc<MailDesk>>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     staging: Staging,
@@ -124,6 +159,10 @@ impl Engine {
             store: parts.store,
             caller: Caller::new(parts.transport, Arc::clone(&parts.clock)),
             refusals: Refusals::default(),
+            renewals: Renewals::default(),
+            strangers: Strangers::default(),
+            public_url: parts.public_url,
+            mail: parts.mail.map(Arc::new),
             clock: parts.clock,
             entropy: parts.entropy,
             staging: Staging::open(parts.staging_dir)?,
@@ -141,6 +180,12 @@ impl Engine {
         let mut loops = JoinSet::new();
         self.supervise(&mut loops, &shutdown, |engine, stop| engine.run_projector(stop));
         self.supervise(&mut loops, &shutdown, |engine, stop| engine.run_rescue(stop));
+        self.supervise(&mut loops, &shutdown, |engine, stop| engine.run_drafts(stop));
+        if let Some(desk) = self.mail.clone() {
+            self.supervise(&mut loops, &shutdown, move |engine, stop| {
+                engine.run_mail(Arc::clone(&desk), stop)
+            });
+        }
         for account in self.accounts.clone() {
             let sweeps = account.platform.capabilities().list_changes.then(|| account.clone());
             let watched = account.is_watched().then(|| account.clone());

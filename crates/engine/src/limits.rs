@@ -77,3 +77,54 @@ pub const RETENTION_MARGIN_SHARE: u32 = 4;
 /// How long after a refusal of an account's access nobody asks again: thousands of transfers may wait for it, and the first
 /// that is let in wakes all.
 pub const ACCESS_REFUSED_QUIET: Duration = Duration::from_secs(60);
+/// The same for a sender's grant, which mostly works again only when the sender gives it anew, and that wakes what waits: just
+/// less than the time between two looks of one transfer, for grants that were merely switched off and on.
+pub const GRANT_REFUSED_QUIET: Duration = Duration::from_secs(14 * 60);
+/// Refused accesses remembered at once; beyond this all are asked with anew.
+pub const REFUSALS_MAX: usize = 10_000;
+
+/// How long one process has the sole right to renew a grant: longer than a token endpoint may take to answer.
+pub const RENEWAL_LEASE: Duration = Duration::from_secs(120);
+/// How long the others wait meanwhile.
+pub const RENEWAL_BUSY_WAIT: Duration = Duration::from_secs(5);
+/// Grants that are asked in turn for an envelope of which nobody knows who sent it.
+pub const SEARCH_SENDERS_MAX: usize = 100;
+
+/// How long a sender has to consent at the platform before they must begin anew (the vendors' advice for a pending draft).
+pub const CONSENT_LIFE: Duration = Duration::from_secs(10 * 60);
+/// How long a browser is known after its user proved who they are: a working day.
+pub const SESSION_LIFE: Duration = Duration::from_secs(12 * 60 * 60);
+/// How long the link of an e-mail works: a sender may come back from a holiday.
+pub const RENEWAL_LINK_LIFE: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+/// Longest parameter of a page, in characters: ids at platforms stay far below.
+pub const PAGE_PARAMETER_CHARS_MAX: usize = 200;
+/// Questions to a platform per minute that visitors of whom nobody knows who they are may cause, per account: transfers must
+/// not be held up by a flood of them.
+pub const STRANGERS_PER_MINUTE: u32 = 60;
+
+/// How long one visit has a draft to itself: marking, sending and looking for it together take less.
+pub const DRAFT_LEASE: Duration = Duration::from_secs(5 * 60);
+/// How long after an unanswered sending a draft that still stands may yet be sent by the platform: nobody may send it again
+/// before.
+pub const DRAFT_SETTLE: Duration = Duration::from_secs(2 * 60);
+/// Looks for a draft right after an unanswered sending, while its sender waits.
+pub const DRAFT_LOOKS: u32 = 3;
+/// Pause between them.
+pub const DRAFT_LOOK_PAUSE: Duration = Duration::from_secs(2);
+/// How often drafts are looked for of which is not known what came of them.
+pub const DRAFTS_EVERY: Duration = Duration::from_secs(60);
+/// Age up to which such a draft is looked for every time; later, every so often.
+pub const DRAFT_FRESH: Duration = Duration::from_secs(10 * 60);
+/// Time between two looks at an older one.
+pub const DRAFT_LATE_EVERY: Duration = Duration::from_secs(60 * 60);
+/// Age at which a person is told.
+pub const DRAFT_UNCLEAR: Duration = Duration::from_secs(60 * 60);
+/// Age at which it is no longer looked for.
+pub const DRAFT_GIVEN_UP: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// Drafts looked for in one round.
+pub const DRAFTS_BATCH: usize = 1_000;
+
+/// How long a mail waits for more of the same: what fails together is told of together.
+pub const MAIL_SETTLE: Duration = Duration::from_secs(10);
+/// How long at most, while ever more comes.
+pub const MAIL_SETTLE_LONGEST: Duration = Duration::from_secs(120);

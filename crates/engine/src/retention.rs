@@ -44,7 +44,8 @@ impl Engine {
     /// What the platform says of its retention, where it says something and nobody knows better.
     async fn told(&self, account: &EngineAccount) -> Result<Retention, Error> {
         let platform = account.platform;
-        if account.retention_days.is_some() || !platform.capabilities().retention {
+        let is_told = platform.capabilities().retention && account.has_own_access();
+        if account.retention_days.is_some() || !is_told {
             return Ok(Retention::default());
         }
         self.caller.ask(platform, &account.access, |access| platform.retention(access)).await

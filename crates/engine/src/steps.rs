@@ -13,7 +13,8 @@ use aftersign_core::seams::{ArchiveKey, Destination, Downloaded, StagedFile};
 use aftersign_core::transfer::{Item, Outcome, Step, Transfer};
 use aftersign_core::{Error, ErrorKind, Remedy};
 
-use crate::limits::{ACCESS_REFUSED_QUIET, RECORD_BYTES_MAX};
+use crate::behalf::Behalf;
+use crate::limits::RECORD_BYTES_MAX;
 use crate::metrics::AccountLabels;
 use crate::{Engine, EngineAccount, behalf, content, manifest, refusals, staging};
 
@@ -21,38 +22,62 @@ impl Engine {
     /// Does one step. Failures are outcomes too.
     pub(crate) async fn perform(&self, account: &EngineAccount, transfer: &Transfer, step: &Step) -> Outcome {
         if !refusals::asks(step) {
-            return self.perform_at_once(account, transfer, step).await;
+            return self.perform_here(account, transfer, step).await.unwrap_or_else(Outcome::Failed);
         }
-        let id = &account.access.account;
-        let quiet = |refused_at| self.pace().after(refused_at, ACCESS_REFUSED_QUIET) > self.now();
-        if self.refusals.last(id).is_some_and(quiet) {
-            return Outcome::StillRefused;
+        let behalf = match self.behalf(account, transfer).await {
+            Ok(behalf) => behalf,
+            Err(error) => return Outcome::Failed(error),
+        };
+        let (id, asker) = (&account.access.account, behalf.asker(account));
+        let until = |refused_at| self.pace().after(refused_at, refusals::quiet(&asker.holder));
+        if self.refusals.last(id, &asker).is_some_and(|refused_at| until(refused_at) > self.now()) {
+            return Outcome::StillRefused(asker.holder);
         }
-        let outcome = self.perform_at_once(account, transfer, step).await;
-        self.refusals.note(id, &outcome, self.now());
+        let outcome = self.perform_there(account, transfer, step, &behalf).await;
+        let outcome = outcome.unwrap_or_else(Outcome::Failed);
+        self.refusals.note(id, &asker, &outcome, self.now());
         outcome
     }
 
-    async fn perform_at_once(&self, account: &EngineAccount, transfer: &Transfer, step: &Step) -> Outcome {
-        let outcome = match step {
-            Step::Ask => self.ask_envelope(account, transfer).await,
-            Step::List => self.list(account, transfer).await,
-            Step::Download(index) => self.download(account, transfer, *index).await,
+    /// A step that asks the platform.
+    async fn perform_there(
+        &self,
+        account: &EngineAccount,
+        transfer: &Transfer,
+        step: &Step,
+        behalf: &Behalf,
+    ) -> Result<Outcome, Error> {
+        match step {
+            Step::List => self.list(account, transfer, behalf).await,
+            Step::Download(index) => self.download(account, transfer, *index, behalf).await,
+            Step::Dispose(proof) => self.dispose(account, proof, behalf).await,
+            _ => self.ask_envelope(account, transfer, behalf).await,
+        }
+    }
+
+    /// A step that asks nobody outside but the archive.
+    async fn perform_here(
+        &self,
+        account: &EngineAccount,
+        transfer: &Transfer,
+        step: &Step,
+    ) -> Result<Outcome, Error> {
+        match step {
             Step::Deliver(index, destination) => self.deliver(account, transfer, *index, destination).await,
             Step::Verify(index, destination) => self.verify(transfer, *index, destination).await,
             Step::Compose => self.compose(account, transfer).await,
-            Step::Dispose(proof) => self.dispose(account, transfer, proof).await,
             Step::Stuck(missing) => Err(inconsistent(missing)),
-            Step::Wait(_) => Err(inconsistent("nothing is due")),
-        };
-        outcome.unwrap_or_else(Outcome::Failed)
+            _ => Err(inconsistent("nothing is due")),
+        }
     }
 
-    async fn ask_envelope(&self, account: &EngineAccount, transfer: &Transfer) -> Result<Outcome, Error> {
-        let platform = account.platform;
-        let answer = self
-            .ask_about(account, transfer, |access| platform.fetch_envelope(access, &transfer.envelope_id))
-            .await?;
+    async fn ask_envelope(
+        &self,
+        account: &EngineAccount,
+        transfer: &Transfer,
+        behalf: &Behalf,
+    ) -> Result<Outcome, Error> {
+        let answer = self.look_up(account, transfer, behalf).await?;
         Ok(match (answer.value, answer.refused) {
             (Lookup::Found(envelope), _) => {
                 let plan = self.plan(account, &envelope);
@@ -79,10 +104,15 @@ impl Engine {
         Ok(self.known(transfer).await?.map_or(EnvelopeStatus::Unknown, |known| known.status))
     }
 
-    async fn list(&self, account: &EngineAccount, transfer: &Transfer) -> Result<Outcome, Error> {
+    async fn list(
+        &self,
+        account: &EngineAccount,
+        transfer: &Transfer,
+        behalf: &Behalf,
+    ) -> Result<Outcome, Error> {
         let (platform, envelope) = (account.platform, envelope_of(transfer)?);
         let answer =
-            self.ask_about(account, transfer, |access| platform.list_artifacts(access, envelope)).await?;
+            self.ask_about(account, behalf, |access| platform.list_artifacts(access, envelope)).await?;
         Ok(Outcome::Listed(answer.value))
     }
 
@@ -92,15 +122,16 @@ impl Engine {
         account: &EngineAccount,
         transfer: &Transfer,
         index: usize,
+        behalf: &Behalf,
     ) -> Result<Outcome, Error> {
         let item = item_of(transfer, index)?;
         let path = self.staging.place(transfer.id, index).await?;
         let named = |error: Error| error.with("file", &item.file_name);
         let began = self.now();
-        let staged = self.fetch(account, transfer, item, &path).await.map_err(named)?;
+        let staged = self.fetch(account, transfer, item, &path, behalf).await.map_err(named)?;
         content::check(&item.artifact.content, &staged, &path).await.map_err(named)?;
         for _ in 1..item.artifact.content.downloads_to_agree(&staged.head, &staged.tail) {
-            let again = self.fetch(account, transfer, item, &path).await.map_err(named)?;
+            let again = self.fetch(account, transfer, item, &path, behalf).await.map_err(named)?;
             if again.digest != staged.digest {
                 return Err(named(content::corrupt("two downloads differ: one of them was cut off".into())));
             }
@@ -117,12 +148,12 @@ impl Engine {
         transfer: &Transfer,
         item: &Item,
         into: &Path,
+        behalf: &Behalf,
     ) -> Result<Downloaded, Error> {
         let (platform, envelope) = (account.platform, envelope_of(transfer)?);
         let make = |access: &Access| platform.download(access, envelope, &item.artifact);
         let fetch = |access: Access| async move { self.caller.download(platform, &access, into, make).await };
-        let sender = self.sender_of(account, transfer).await?;
-        Ok(behalf::in_turn(&account.access, sender, fetch).await?.value)
+        Ok(self.on_behalf(account, behalf, fetch).await?.value)
     }
 
     /// Takes secrets of the platform out of a staged record. Gives digest and size of what lies there then.
@@ -209,11 +240,11 @@ impl Engine {
     async fn dispose(
         &self,
         account: &EngineAccount,
-        transfer: &Transfer,
         proof: &TransferProof,
+        behalf: &Behalf,
     ) -> Result<Outcome, Error> {
         let platform = account.platform;
-        let answer = self.ask_about(account, transfer, |access| platform.dispose(access, proof)).await?;
+        let answer = self.ask_about(account, behalf, |access| platform.dispose(access, proof)).await?;
         Ok(Outcome::Disposed(answer.value))
     }
 

@@ -12,13 +12,16 @@ use std::time::Duration;
 
 use aftersign_core::callback::{Notification, NotificationKind};
 use aftersign_core::envelope::{Envelope, Known};
-use aftersign_core::ids::{AccountId, EnvelopeId, SweepId};
+use aftersign_core::grant::Holder;
+use aftersign_core::ids::{AccountId, EnvelopeId, SenderId, SweepId};
 use aftersign_core::platform::{Access, Call, Page, Platform, Window};
+use aftersign_core::task::TaskDraft;
 use aftersign_core::{Error, ErrorKind, Remedy, Timestamp};
 use aftersign_store::{NewsSource, StoreError, SweepRow};
 use tokio_util::sync::CancellationToken;
 
 use crate::behalf::{in_name_of, is_refusal};
+use crate::grants::unopened;
 use crate::limits::{
     FIRST_SWEEP_BACK, LOOK_EVERY, SENDER_PAGES_MAX, SWEEP_BATCH, SWEEP_OVERLAP, SWEEP_PAGE_TRIES_MAX,
     SWEEP_PAGES_MAX,
@@ -146,7 +149,8 @@ impl Engine {
             None => back(started_at, FIRST_SWEEP_BACK),
         });
         let mut report = SweepReport::new(account.access.account.clone(), since);
-        let sweep = Sweep { account, id, until: started_at, tries_max: SWEEP_PAGE_TRIES_MAX };
+        let last_began_at = last.as_ref().map(|last| last.started_at);
+        let sweep = Sweep { account, id, until: started_at, last_began_at, tries_max: SWEEP_PAGE_TRIES_MAX };
         let mut result = self.sweep_all(sweep, looks_anyway, &mut report, progress).await;
         if let Ok(refusal) = &result {
             // Before the record: it moves on from what was left out, and only the task remembers that.
@@ -191,9 +195,16 @@ impl Engine {
         progress: SweepProgress<'_>,
     ) -> Result<Option<Error>, Error> {
         let Sweep { account, id, .. } = sweep;
-        let own = self.sweep_pages(&sweep, &account.access, report, progress).await;
+        let own = match account.has_own_access() {
+            true => self.sweep_pages(&sweep, &account.access, None, report, progress).await,
+            false => Ok(()),
+        };
         let mishaps = match own {
-            Ok(()) => self.sweep_senders(&mut sweep, report, progress).await,
+            Ok(()) => {
+                let mut mishaps = self.sweep_senders(&mut sweep, report, progress).await;
+                self.sweep_grants(&mut sweep, report, &mut mishaps, progress).await;
+                mishaps
+            }
             // Whoever cannot be asked for the account's own list is not asked for anybody's.
             Err(error) => Mishaps { failure: Some(error), refusal: None },
         };
@@ -217,7 +228,7 @@ impl Engine {
             Vec::new()
         });
         for access in accesses {
-            match self.sweep_pages(sweep, &access, report, progress).await {
+            match self.sweep_pages(sweep, &access, access.sender.as_deref(), report, progress).await {
                 Ok(()) => report.senders += 1,
                 Err(error) => mishaps.note(in_name_of(access.sender.as_deref(), error), report),
             }
@@ -229,10 +240,70 @@ impl Engine {
         mishaps
     }
 
+    /// The lists of those who gave access. Who refuses it now is asked to give it again; that ends nobody else's.
+    async fn sweep_grants(
+        &self,
+        sweep: &mut Sweep<'_>,
+        report: &mut SweepReport,
+        mishaps: &mut Mishaps,
+        progress: SweepProgress<'_>,
+    ) {
+        let account = sweep.account;
+        let rows = match self.store.grants(Some(&account.access.account)).await {
+            Ok(rows) => rows,
+            Err(error) => return mishaps.note(unopened(error), report),
+        };
+        for row in rows {
+            let since = report.since;
+            // Who gave access just now may have sent much before that no callback told us of.
+            if sweep.last_began_at.is_none_or(|last| row.granted_at > last) {
+                report.since = since.min(sweep.until.checked_sub(FIRST_SWEEP_BACK).unwrap_or(Timestamp::MIN));
+            }
+            let swept = self.sweep_grant(sweep, &row.sender, report, progress).await;
+            report.since = since;
+            match swept {
+                Ok(()) => report.senders += 1,
+                Err(error)
+                    if error.kind() == ErrorKind::AccessRefused && error.holder().sender().is_some() =>
+                {
+                    report.senders_refused += 1;
+                    let task = TaskDraft::access_needed(&report.account, error.holder(), error.chain());
+                    let told = self.tell_of(account, task.key.clone(), Some(task)).await;
+                    told.unwrap_or_else(|error| mishaps.note(stored(error), report));
+                }
+                Err(error) => mishaps.note(error, report),
+            }
+            if mishaps.failure.is_some() {
+                sweep.tries_max = 1;
+            }
+        }
+    }
+
+    async fn sweep_grant(
+        &self,
+        sweep: &Sweep<'_>,
+        sender: &SenderId,
+        report: &mut SweepReport,
+        progress: SweepProgress<'_>,
+    ) -> Result<(), Error> {
+        let account = sweep.account;
+        let Some(granted) = self.granted(account, sender).await? else { return Ok(()) };
+        // One cheap question first: it renews what can be renewed, and marks what is refused.
+        let platform = account.platform;
+        let whoami = |access: Access| async move {
+            self.caller.ask(platform, &access, |access| platform.whoami(access)).await
+        };
+        self.with_grant(account, granted, whoami).await?;
+        let Some(granted) = self.granted(account, sender).await? else { return Ok(()) };
+        let whose = Some(sender.as_str());
+        let swept = self.sweep_pages(sweep, &granted.access, whose, report, progress).await;
+        swept.map_err(|error| error.met_with(Holder::Sender(sender.clone())))
+    }
+
     /// The access of each sender in whose name something else may be seen than with the account's own.
     async fn accesses_of_senders(&self, sweep: &Sweep<'_>, since: Timestamp) -> Result<Vec<Access>, Error> {
         let platform = sweep.account.platform;
-        if !platform.capabilities().per_sender {
+        if !platform.capabilities().per_sender || !sweep.account.has_own_access() {
             return Ok(Vec::new());
         }
         let senders = self.senders(sweep).await.map_err(|error| {
@@ -266,6 +337,7 @@ impl Engine {
         &self,
         sweep: &Sweep<'_>,
         access: &Access,
+        whose: Option<&str>,
         report: &mut SweepReport,
         progress: SweepProgress<'_>,
     ) -> Result<(), Error> {
@@ -276,7 +348,7 @@ impl Engine {
             let mut page = self.patiently(sweep, access, ask).await?;
             for row in &mut page.items {
                 // What is seen in a sender's name is theirs, unless the platform names another.
-                row.sender = row.sender.take().or_else(|| access.sender.clone());
+                row.sender = row.sender.take().or_else(|| whose.map(str::to_owned));
             }
             for rows in page.items.chunks(SWEEP_BATCH) {
                 report.seen += u64::try_from(rows.len()).unwrap_or(0);
@@ -354,6 +426,7 @@ impl Engine {
                 detail: None,
                 sender: None,
                 name: None,
+                draft: None,
             });
             self.announce_swept(account, sweep, looks.collect()).await?;
             progress(report);
@@ -381,6 +454,8 @@ struct Sweep<'a> {
     id: SweepId,
     /// To which time it asks.
     until: Timestamp,
+    /// When the last one that ended well began.
+    last_began_at: Option<Timestamp>,
     /// Tries of one page.
     tries_max: u32,
 }
@@ -440,6 +515,7 @@ fn news_of(row: &Envelope, known: Option<&Known>) -> Option<Notification> {
         detail: None,
         sender: row.sender.clone(),
         name: row.name.clone(),
+        draft: None,
     })
 }
 

@@ -11,7 +11,11 @@ use aftersign_core::callback::{
     CallbackSecrets, IdempotencyKey, Inbound, Interpretation, Meaning, Refusal, RepeatMeans, Reply,
 };
 use aftersign_core::digest::Digest;
+use aftersign_core::draft::{Draft, DraftMarks, DraftTrace, SentAs};
 use aftersign_core::envelope::{Envelope, EnvelopeStatus, Lookup};
+use aftersign_core::grant::{
+    ClientAuth, Departure, Grant, GrantKind, Nonces, OauthApp, Return, ReturnAnswer,
+};
 use aftersign_core::ids::{AccountId, EnvelopeId};
 use aftersign_core::platform::{
     ACCESS_TOKEN, Access, Call, CallbackUrl, Capabilities, Credential, CredentialShape, Disposal, Identity,
@@ -22,7 +26,7 @@ use aftersign_core::rule::{DisposePolicy, PathTemplate, Rule};
 use aftersign_core::seams::{Clock, Download, Downloaded, Entropy, Transport};
 use aftersign_core::secret::Secret;
 use aftersign_core::{Error, ErrorKind, Remedy, Timestamp};
-use aftersign_store::{PageRequest, SqliteOptions, SqliteStore, Store, TaskRow};
+use aftersign_store::{PageRequest, SqliteOptions, SqliteStore, Store, TaskRow, VaultKey};
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
@@ -78,8 +82,8 @@ impl FakeTransport {
         Arc::new(Self { answers: Box::new(answers), asked: Mutex::default() })
     }
 
-    /// What was asked since the last time, in order: path and query, then who asks (`as SENDER`) and with which token
-    /// (`with TOKEN`), where that is known.
+    /// What was asked since the last time, in order: path and query, then who asks (`as SENDER`), with which token (`with TOKEN`)
+    /// and by which grant (`by GRANT`), where that is known.
     pub(crate) fn asked(&self) -> Vec<String> {
         std::mem::take(&mut self.asked.lock().unwrap())
     }
@@ -87,7 +91,7 @@ impl FakeTransport {
     async fn answer(&self, request: &Request<Bytes>) -> Response<Bytes> {
         let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
         let mut line = request.uri().path_and_query().unwrap().to_string();
-        for (word, name) in [("as", "sender"), ("with", "token")] {
+        for (word, name) in [("as", "sender"), ("with", "token"), ("by", "grant")] {
             if let Some(value) = header(name) {
                 line.push_str(&format!(" {word} {value}"));
             }
@@ -151,7 +155,30 @@ impl FakePlatform {
             "" => {}
             token => builder = builder.header("token", token),
         }
+        match access.credential.field("grant") {
+            "" => {}
+            grant => builder = builder.header("grant", grant),
+        }
         Ok(builder.body(Bytes::new()).unwrap())
+    }
+
+    /// The answer is `GRANT REFRESH SECONDS`; `-` is none.
+    fn grant(&self, access: &Access, path: &str) -> Result<Call<Grant>, Error> {
+        let read = |response: Response<Bytes>, now: Timestamp| {
+            if !response.status().is_success() {
+                return Err(refused(&response));
+            }
+            let text = std::str::from_utf8(response.body()).unwrap();
+            let words: Vec<&str> = text.split(' ').collect();
+            let word = |index: usize| words.get(index).copied().filter(|word| *word != "-");
+            Ok(Next::Done(Grant {
+                kind: GrantKind::Consent,
+                credential: Credential::new([("grant".to_owned(), Secret::new(words[0]))]),
+                refresh_token: word(1).map(Secret::new),
+                renew_at: word(2).map(|seconds| now + Duration::from_secs(seconds.parse().unwrap())),
+            }))
+        };
+        Ok(Call::new("fake grant", self.request(access, path)?, read))
     }
 
     fn call<T>(
@@ -288,8 +315,82 @@ impl Platform for FakePlatform {
         let holds_secret = artifact.kind == ArtifactKind::PlatformRecord && text.contains(PLATFORM_SECRET);
         holds_secret.then(|| text.replace(PLATFORM_SECRET, "redacted").into_bytes())
     }
+    fn key_fields(&self) -> &'static [&'static str] {
+        &["grant"]
+    }
+    fn begin_grant(&self, _: &Access, _: &OauthApp, nonces: &Nonces) -> Result<Next<Departure>, Error> {
+        let url = format!("https://platform.example/consent?state={}", nonces.state.expose());
+        Ok(Next::Done(Departure { url, state: nonces.state.clone(), keep: nonces.verifier.clone() }))
+    }
+    /// `state=STATE&code=CODE`, or `state=STATE&denied=`.
+    fn read_return(&self, query: &str) -> Option<Return> {
+        let (state, answer) = query.strip_prefix("state=")?.split_once('&')?;
+        let answer = match answer.split_once('=')? {
+            ("code", code) => ReturnAnswer::Granted(Secret::new(code)),
+            _ => ReturnAnswer::Denied,
+        };
+        Some(Return { state: Secret::new(state), answer })
+    }
+    fn finish_grant(
+        &self,
+        access: &Access,
+        _: &OauthApp,
+        _: &Secret,
+        code: &Secret,
+        keep: &Secret,
+    ) -> Result<Call<Grant>, Error> {
+        assert!(!keep.is_empty(), "the verifier was kept");
+        self.grant(access, &format!("exchange?code={}", code.expose()))
+    }
+    fn renew_grant(
+        &self,
+        access: &Access,
+        _: &OauthApp,
+        grant: &Grant,
+    ) -> Option<Result<Call<Grant>, Error>> {
+        let refresh = grant.refresh_token.as_ref()?;
+        Some(self.grant(access, &format!("renew?refresh={}", refresh.expose())))
+    }
+    fn draft_id(&self, text: &str) -> Option<String> {
+        text.chars()
+            .all(|c| c.is_ascii_alphanumeric())
+            .then(|| text.to_lowercase())
+            .filter(|id| !id.is_empty())
+    }
+    /// The answer is its name, or `none`.
+    fn fetch_draft(&self, access: &Access, draft: &str) -> Result<Call<Option<Draft>>, Error> {
+        let id = draft.to_owned();
+        self.call(access, &format!("draft/{draft}"), |text| {
+            (text != "none").then(|| Draft { id, name: Some(text.into()), metadata: None })
+        })
+    }
+    fn mark_draft(&self, access: &Access, draft: &Draft, marks: &DraftMarks) -> Result<Call<()>, Error> {
+        assert_eq!(marks.callback_base, "https://sign.example.com/callbacks/hr/secret");
+        self.call(access, &format!("mark/{}", draft.id), |_| ())
+    }
+    /// The answer has an envelope per word.
+    fn send_draft(&self, access: &Access, draft: &str) -> Result<Call<SentAs>, Error> {
+        self.call(access, &format!("send/{draft}"), |text| text.split(' ').map(EnvelopeId::new).collect())
+    }
+    /// The answer is `draft`, `gone`, or what it was sent as.
+    fn trace_draft(&self, access: &Access, draft: &str, _: Timestamp) -> Result<Call<DraftTrace>, Error> {
+        self.call(access, &format!("trace/{draft}"), |text| match text {
+            "draft" => DraftTrace::StillDraft,
+            "gone" => DraftTrace::Gone,
+            sent => DraftTrace::Sent(sent.split(' ').map(EnvelopeId::new).collect()),
+        })
+    }
+    fn inbox_url(&self, access: &Access) -> Option<String> {
+        Some(format!("{}/inbox", access.base_url))
+    }
+    /// The answer is `ID EMAIL`, or a name.
     fn whoami(&self, access: &Access) -> Result<Call<Identity>, Error> {
-        self.call(access, "whoami", |text| Identity { name: text.into() })
+        self.call(access, "whoami", |text| match text.split_once(' ') {
+            Some((id, email)) => {
+                Identity { name: email.into(), id: Some(id.into()), email: Some(email.into()) }
+            }
+            None => Identity::named(text),
+        })
     }
     /// The answer is a row, or `none`.
     fn fetch_envelope(&self, access: &Access, id: &EnvelopeId) -> Result<Call<Lookup>, Error> {
@@ -331,9 +432,23 @@ pub(crate) fn access() -> Access {
     Access {
         account: AccountId::new("hr"),
         base_url: "https://platform.example".into(),
-        credential: Credential::default(),
+        credential: Credential::new([("key".to_owned(), Secret::new("own"))]),
         options: BTreeMap::new(),
         sender: None,
+    }
+}
+
+/// The application under which senders of the one account consent.
+pub(crate) fn oauth() -> OauthApp {
+    OauthApp {
+        client_id: "client".into(),
+        client_secret: Secret::new("client secret"),
+        authorize_url: None,
+        token_url: None,
+        redirect_uri: "https://sign.example.com/consent/hr/return".into(),
+        scope: None,
+        client_auth: ClientAuth::Post,
+        pkce: false,
     }
 }
 
@@ -359,15 +474,19 @@ impl World {
     ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (clock, entropy) = (FakeClock::new(), Arc::new(Counter(AtomicU64::new(0))));
-        let store =
-            SqliteStore::open(SqliteOptions::new(folder.path().join("store.db"), entropy.clone())).unwrap();
+        let key = VaultKey { id: "first".into(), key: [7; 32].into() };
+        let options = SqliteOptions::new(folder.path().join("store.db"), entropy.clone());
+        let store = SqliteStore::open(SqliteOptions { vault_keys: vec![key], ..options }).unwrap();
         let mut account = EngineAccount {
             platform: Box::leak(Box::new(platform)),
             access: access(),
             reconcile_every: DAY,
             callback_urls: Vec::new(),
             callback_root: "https://sign.example.com/callbacks/hr/".into(),
+            callback_base: "https://sign.example.com/callbacks/hr/secret".into(),
             retention_days: None,
+            oauth: None,
+            search_senders: false,
         };
         tell(&mut account);
         let everything = Rule {
@@ -390,6 +509,8 @@ impl World {
             time_scale: 1.0,
             workers_per_account: 1,
             metrics: EngineMetrics::default(),
+            public_url: "https://sign.example.com".into(),
+            mail: None,
         });
         Self { engine: engine.unwrap(), account, store, clock, folder }
     }

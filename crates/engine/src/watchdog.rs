@@ -34,7 +34,8 @@ enum Verdict {
 impl EngineAccount {
     /// Whether its registration can be watched.
     pub(crate) fn is_watched(&self) -> bool {
-        self.platform.capabilities().registered_callback && !self.callback_urls.is_empty()
+        let is_shown = self.platform.capabilities().registered_callback && self.has_own_access();
+        is_shown && !self.callback_urls.is_empty()
     }
 }
 

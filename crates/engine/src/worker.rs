@@ -174,7 +174,7 @@ impl Engine {
             account: account.access.account.as_str().into(),
             step: step.as_str(),
             outcome: match outcome {
-                Outcome::StillRefused => "still_refused",
+                Outcome::StillRefused(_) => "still_refused",
                 _ => failure.map_or("ok", |error| error.kind().as_str()),
             },
         };

@@ -90,7 +90,12 @@ pub(crate) fn broken() -> Answer {
     and(plain(StatusCode::BAD_REQUEST, "broken body\n"), header::CONNECTION, "close")
 }
 
-/// To what could not be noted durably: come again.
+/// To a page that panicked.
+pub(crate) fn failed() -> Answer {
+    plain(StatusCode::INTERNAL_SERVER_ERROR, "internal error\n")
+}
+
+/// To what could not be noted durably, or has no place: come again.
 pub(crate) fn unavailable() -> Answer {
     let mut answer = plain(StatusCode::SERVICE_UNAVAILABLE, "try again later\n");
     answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));

@@ -20,8 +20,10 @@ use tracing::{debug, warn};
 use crate::account::{Account, Accounts, IntakeAccount};
 use crate::answer::{self, Answer, Obstacle};
 use crate::body::{self, BodyError, Budget};
+use crate::fallback::{Beside, Fallback};
 use crate::limits::{FAILURE_LOG_EVERY, IntakeConfig, NOTE_DOWN_TIMEOUT};
 use crate::metrics::IntakeMetrics;
+use crate::route::CALLBACKS;
 
 /// The front door.
 pub struct Intake {
@@ -33,6 +35,7 @@ pub struct Intake {
     pub(crate) config: IntakeConfig,
     places: Semaphore,
     bodies: Arc<Budget>,
+    beside: Option<Beside>,
     begun: Instant,
     failure_logged: AtomicU64,
 }
@@ -72,9 +75,16 @@ impl Intake {
             config,
             places: Semaphore::new(config.limits.requests_max),
             bodies: Budget::new(config.limits.bodies_bytes_max),
+            beside: None,
             begun: Instant::now(),
             failure_logged: AtomicU64::new(0),
         }
+    }
+
+    /// The same door, which hands what is no callback to `fallback` instead of answering 404.
+    #[must_use]
+    pub fn with_fallback(self, fallback: Fallback) -> Self {
+        Self { beside: Some(Beside::new(fallback)), ..self }
     }
 
     /// Replaces all accounts. Requests under way finish with those they began with.
@@ -87,6 +97,11 @@ impl Intake {
     pub(crate) async fn answer(&self, request: Request<Incoming>, remote: &str) -> Answer {
         let begun = Instant::now();
         let _counted = self.metrics.request();
+        if let Some(beside) = &self.beside
+            && !request.uri().path().starts_with(CALLBACKS)
+        {
+            return beside.answer(request).await;
+        }
         let (head, mut body) = request.into_parts();
         let accounts = Arc::clone(&self.accounts.read().unwrap_or_else(PoisonError::into_inner));
         let Some((account, channel)) = accounts.find(head.uri.path()) else {
@@ -225,7 +240,7 @@ impl Intake {
 
 /// After an early answer, reads on what the client may still be writing. Not if it waits for `100 Continue`:
 /// reading would invite it to send.
-fn linger(body: Incoming, headers: &HeaderMap) {
+pub(crate) fn linger(body: Incoming, headers: &HeaderMap) {
     if !body.is_end_stream() && !headers.contains_key(header::EXPECT) {
         tokio::spawn(body::discard(body));
     }

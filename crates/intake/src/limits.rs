@@ -31,6 +31,12 @@ pub const REQUESTS_MAX: usize = 1_024;
 /// Bytes of all bodies in memory at once; what goes beyond is answered 503.
 pub const BODIES_BYTES_MAX: usize = 256 * 1024 * 1024;
 
+/// Pages in progress at once, beside the callbacks; the next ones are answered 503. Far more than people open at a time,
+/// far fewer than would be felt.
+pub const FALLBACK_PLACES_MAX: usize = 64;
+/// Time for a page as a whole: a backstop above the pages' own limits, and as long as proxies wait (60 seconds).
+pub const FALLBACK_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// Bytes of a body that are read and thrown away after an early answer: a client that writes before it reads
 /// would otherwise see a reset connection instead of the answer.
 pub const DISCARD_BYTES_MAX: usize = 16 * 1024 * 1024;

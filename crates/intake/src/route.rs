@@ -9,6 +9,9 @@ use percent_encoding::percent_decode_str;
 
 use crate::limits::SEGMENT_BYTES_MAX;
 
+/// What every callback URL begins with.
+pub(crate) const CALLBACKS: &str = "/callbacks/";
+
 /// The decoded segments of a callback URL.
 #[derive(PartialEq, Eq)]
 pub(crate) struct Route<'a> {
@@ -23,7 +26,7 @@ pub(crate) struct Route<'a> {
 impl<'a> Route<'a> {
     /// Reads a request's path. `None` if it is no callback URL.
     pub(crate) fn read(path: &'a str) -> Option<Self> {
-        let rest = path.strip_prefix("/callbacks/")?;
+        let rest = path.strip_prefix(CALLBACKS)?;
         let rest = rest.strip_suffix('/').unwrap_or(rest);
         let mut segments = rest.split('/');
         let account = match decoded(segments.next()?)? {

@@ -2,10 +2,17 @@
 
 mod support;
 
+use std::future::pending;
+use std::sync::Arc;
 use std::time::Duration;
 
-use aftersign_intake::{IntakeConfig, IntakeLimits};
+use aftersign_intake::limits::{FALLBACK_PLACES_MAX, FALLBACK_TIMEOUT};
+use aftersign_intake::{Fallback, IntakeConfig, IntakeLimits};
+use bytes::Bytes;
+use http::Response as HttpResponse;
+use http_body_util::{BodyExt, Full};
 use tokio::io::AsyncWriteExt;
+use tokio::sync::Notify;
 
 use support::{
     ACKNOWLEDGEMENT, BODY_BYTES_MAX, Door, KEY, Mood, NEXT_PATH_SECRET, PASSWORD, PATH, PATH_SECRET,
@@ -461,4 +468,79 @@ async fn what_an_adapter_panics_on_is_kept_in_quarantine() {
     assert!(reasons[1].as_deref().unwrap().contains("defect of Aftersign"));
     assert_eq!(reasons[2..], [None]);
     assert!(door.metrics().contains("result=\"quarantined\",reason=\"\"} 2"));
+}
+
+/// A page for people: `/echo` says what it was asked, `/hang` never ends, `/panic` panics, `/broken` before its first await.
+fn beside(arrived: &Arc<Notify>) -> Fallback {
+    let arrived = Arc::clone(arrived);
+    Arc::new(move |request| {
+        assert_ne!(request.uri().path(), "/broken", "the page is made to fail here");
+        let arrived = Arc::clone(&arrived);
+        Box::pin(async move {
+            arrived.notify_one();
+            let (head, body) = request.into_parts();
+            match head.uri.path() {
+                "/hang" => pending().await,
+                "/panic" => panic!("the page is made to fail"),
+                _ => {}
+            }
+            let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+            let text = format!("{} {} {}", head.method, head.uri, String::from_utf8_lossy(&body));
+            HttpResponse::new(Full::new(Bytes::from(text)))
+        })
+    })
+}
+
+#[tokio::test]
+async fn what_is_no_callback_goes_to_the_fallback_and_a_callback_never_does() {
+    let arrived = Arc::new(Notify::new());
+    let door = Door::open_beside(beside(&arrived)).await;
+    let answer = door.send(post_to("/echo?a=b%20c&=", &[], "body")).await;
+    assert_eq!((answer.status, answer.body.as_slice()), (200, &b"POST /echo?a=b%20c&= body"[..]));
+    for path in ["/", "/callbacks", "/Callbacks/hr/x", "//callbacks/hr/x", "/consent/hr"] {
+        let answer = door.send(format!("DELETE {path} HTTP/1.1\r\nHost: h\r\n\r\n")).await;
+        assert_eq!(String::from_utf8(answer.body).unwrap(), format!("DELETE {path} "));
+    }
+    assert_eq!(door.send(post("one")).await.body, ACKNOWLEDGEMENT.as_bytes());
+    let answer = door.send(post_to("/callbacks/hr/wrong", &[], "x")).await;
+    assert_eq!((answer.status, answer.body.as_slice()), (404, &b"not found\n"[..]));
+    assert_eq!(door.noted().len(), 1);
+    let nobody = "account=\"\",platform=\"\",result=\"not_found\",reason=\"\"} 0";
+    assert!(door.metrics().contains(nobody), "a page is no callback to nobody");
+}
+
+#[tokio::test]
+async fn a_fallback_that_panics_is_answered_500_and_the_connection_lives_on() {
+    let door = Door::open_beside(beside(&Arc::new(Notify::new()))).await;
+    let mut client = door.client().await;
+    for path in ["/panic", "/broken"] {
+        client.write(format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n")).await;
+        let answer = client.response().await;
+        assert_eq!((answer.status, answer.body.as_slice()), (500, &b"internal error\n"[..]), "{path}");
+    }
+    client.write(post("after")).await;
+    assert_eq!(client.response().await.status, 200);
+    assert_eq!(door.noted().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fallback_that_hangs_takes_no_place_from_callbacks_and_ends() {
+    let arrived = Arc::new(Notify::new());
+    let door = Door::open_beside(beside(&arrived)).await;
+    let begun = tokio::time::Instant::now();
+    let mut hanging = Vec::new();
+    for _ in 0..FALLBACK_PLACES_MAX {
+        let mut client = door.client().await;
+        client.write("GET /hang HTTP/1.1\r\nHost: h\r\n\r\n").await;
+        arrived.notified().await;
+        hanging.push(client);
+    }
+    let refused = door.send(post_to("/echo", &[], "x")).await;
+    assert_eq!((refused.status, refused.header("retry-after")), (503, Some("5")));
+    assert_eq!(door.send(post("a callback")).await.status, 200);
+    for client in &mut hanging {
+        assert_eq!(client.response().await.status, 503);
+    }
+    assert!(begun.elapsed() >= FALLBACK_TIMEOUT);
+    assert_eq!(door.send(post_to("/echo", &[], "x")).await.status, 200, "the places were given back");
 }

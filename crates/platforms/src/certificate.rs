@@ -236,6 +236,46 @@ pub(crate) const CHECKS: &[Check] = &[
         "An extended seal changes the revision and is no longer awaited.",
         Needs::Capability("extends_seals", |can| can.extends_seals),
     ),
+    Check::of(
+        "a_consent_page_is_told_what_it_must_know_once",
+        "State, application and way back are each said once and exactly, and no secret stands in the URL.",
+        Needs::Capability("code_grant", |can| can.code_grant),
+    ),
+    Check::of(
+        "a_way_back_is_read_and_never_guessed",
+        "Consent and refusal are read; without a state, with doubled parameters, oversize or in any other form it is none.",
+        Needs::Capability("code_grant", |can| can.code_grant),
+    ),
+    Check::of(
+        "an_exchange_that_fails_says_whose_turn_it_is",
+        "Pages, empty and odd answers are tried again; a consent that lapsed asks its sender, a wrong application a person.",
+        Needs::Capability("code_grant", |can| can.code_grant),
+    ),
+    Check::of(
+        "a_grant_opens_the_api_and_shows_no_secret",
+        "A consent and a typed key are access, the account's own secrets stay out of it, and nothing prints a secret.",
+        Needs::Capability("code_grant", |can| can.code_grant),
+    ),
+    Check::of(
+        "a_grant_is_renewed_where_it_can_be",
+        "With a refresh token a grant is renewed and the token kept or replaced; without one nothing is asked.",
+        Needs::Capability("code_grant", |can| can.code_grant),
+    ),
+    Check::of(
+        "a_mark_bears_the_drafts_id_and_spares_the_customers_metadata",
+        "The draft's id stands in every callback that follows, and metadata that is there stays.",
+        Needs::Capability("before_send_redirect", |can| can.before_send_redirect),
+    ),
+    Check::of(
+        "an_unclear_answer_to_sending_never_means_not_sent",
+        "Only the platform's own refusal means that a draft was not sent.",
+        Needs::Capability("before_send_redirect", |can| can.before_send_redirect),
+    ),
+    Check::of(
+        "a_draft_that_was_perhaps_sent_is_found_again",
+        "It is told whether the draft still stands, what it became, or that neither can be seen.",
+        Needs::Capability("before_send_redirect", |can| can.before_send_redirect),
+    ),
 ];
 
 /// The document, in Markdown.
@@ -276,7 +316,7 @@ const CAPABILITIES: [(&str, Capability); 10] = [
     ("seals are extended", |can| can.extends_seals),
     ("the platform's own removals are told", |can| can.retention),
     ("calls in a sender's name", |can| can.per_sender),
-    ("OAuth 2.0 code grant", |can| can.code_grant),
+    ("senders can consent", |can| can.code_grant),
     ("a page of ours before sending", |can| can.before_send_redirect),
 ];
 

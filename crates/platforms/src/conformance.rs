@@ -17,11 +17,27 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, Uri};
 use proptest::prelude::{Strategy, prop, proptest};
 
-use crate::certificate::{ADAPTERS, CHECKS, document};
-use crate::specimens::{REGISTERED_URL, Specimen, specimens};
-use crate::testing::{
-    access, access_by, answer, any_inbound, envelope, keys, line, now, play, proof, result, understood,
+use crate::capability_checks::{
+    a_registration_is_read_back, an_extension_is_seen_by_its_revision,
+    an_imported_callback_is_the_one_that_was_not_delivered, retention_is_told_for_final_statuses,
+    senders_are_listed_to_the_end, the_registered_callback_is_read,
 };
+use crate::certificate::{ADAPTERS, CHECKS, document};
+use crate::consent_checks::{
+    a_consent_page_is_told_what_it_must_know_once, a_grant_is_renewed_where_it_can_be,
+    a_grant_opens_the_api_and_shows_no_secret, a_way_back_is_read_and_never_guessed,
+    an_exchange_that_fails_says_whose_turn_it_is,
+};
+use crate::draft_checks::{
+    a_draft_that_was_perhaps_sent_is_found_again,
+    a_mark_bears_the_drafts_id_and_spares_the_customers_metadata,
+    an_unclear_answer_to_sending_never_means_not_sent,
+};
+use crate::specimens::{Specimen, specimens};
+use crate::testing::{
+    access, access_by, answer, any_inbound, app, envelope, keys, line, nonces, now, proof, result, understood,
+};
+use crate::{consent_checks, draft_checks};
 
 /// Makes a test of each check, and the list of those that are made.
 macro_rules! certify {
@@ -60,6 +76,14 @@ certify! {
     retention_is_told_for_final_statuses
     senders_are_listed_to_the_end
     an_extension_is_seen_by_its_revision
+    a_consent_page_is_told_what_it_must_know_once
+    a_way_back_is_read_and_never_guessed
+    an_exchange_that_fails_says_whose_turn_it_is
+    a_grant_opens_the_api_and_shows_no_secret
+    a_grant_is_renewed_where_it_can_be
+    a_mark_bears_the_drafts_id_and_spares_the_customers_metadata
+    an_unclear_answer_to_sending_never_means_not_sent
+    a_draft_that_was_perhaps_sent_is_found_again
 }
 
 /// Runs a check over the adapters that it applies to.
@@ -105,11 +129,11 @@ fn every_platform_tells_where_it_calls_and_what_it_bears() {
 }
 
 impl Specimen {
-    fn platform(&self) -> &'static dyn Platform {
+    pub(crate) fn platform(&self) -> &'static dyn Platform {
         self.adapter.platform
     }
 
-    fn envelope_id(&self) -> EnvelopeId {
+    pub(crate) fn envelope_id(&self) -> EnvelopeId {
         EnvelopeId::new(self.id)
     }
 
@@ -127,7 +151,7 @@ impl Specimen {
     }
 }
 
-fn window() -> Window {
+pub(crate) fn window() -> Window {
     Window { since: now(), until: now(), cursor: None }
 }
 
@@ -274,10 +298,16 @@ fn readers_by(of: &Specimen, access: &Access) -> Vec<Call<()>> {
     if can.per_sender {
         readers.push(forget(platform.senders(access, None)));
     }
+    if can.code_grant {
+        readers.extend(consent_checks::readers(platform, access));
+    }
+    if can.before_send_redirect {
+        readers.extend(draft_checks::readers(of, access));
+    }
     readers
 }
 
-fn forget<T: 'static>(call: Result<Call<T>, Error>) -> Call<()> {
+pub(crate) fn forget<T: 'static>(call: Result<Call<T>, Error>) -> Call<()> {
     let (operation, request, read) = call.unwrap().into_parts();
     Call::new(operation, request, move |response, now| {
         Ok(match read(response, now)? {
@@ -545,6 +575,10 @@ fn only_what_is_offered_can_be_called(of: &Specimen) {
         (can.register_callback, platform.register(&access, "https://h/x", None).err()),
         (can.retention, platform.retention(&access).err()),
         (can.per_sender, platform.senders(&access, None).err()),
+        (can.code_grant, platform.begin_grant(&access, &app(), &nonces()).err()),
+        (can.before_send_redirect, platform.fetch_draft(&access, draft_checks::ID).err()),
+        (can.before_send_redirect, platform.send_draft(&access, draft_checks::ID).err()),
+        (can.before_send_redirect, platform.trace_draft(&access, draft_checks::ID, now()).err()),
     ];
     for (offered, refused) in calls {
         assert_eq!(offered, refused.is_none(), "{refused:?}");
@@ -554,6 +588,9 @@ fn only_what_is_offered_can_be_called(of: &Specimen) {
     assert_eq!(can.import_callbacks, imported.is_ok());
     assert!(imported.err().is_none_or(|reason| !reason.is_empty()));
     assert!(can.register_callback || platform.wanted_events().is_empty());
+    assert_eq!(can.before_send_redirect, platform.draft_id(draft_checks::ID).is_some());
+    assert_eq!(can.before_send_redirect, platform.inbox_url(&access).is_some());
+    assert!(can.code_grant || platform.read_return("code=c&state=s").is_none());
 }
 
 fn the_default_disposal_does_no_harm(of: &Specimen) {
@@ -617,80 +654,4 @@ fn whatever_comes_in_is_judged_without_a_panic(of: &Specimen) {
         }
         let _ = platform.redacted(&record, &inbound.body);
     });
-}
-
-fn the_registered_callback_is_read(of: &Specimen) {
-    let read = |body: &'static str| {
-        result(of.platform().registration(&access(of.platform())), [answer(200, body)]).unwrap()
-    };
-    let [there, cleared] = of.registered.map(read);
-    assert_eq!(there.url.as_deref(), Some(REGISTERED_URL));
-    assert!(!format!("{there:?}").contains("secret"));
-    assert_eq!(cleared.url, None);
-}
-
-fn a_registration_is_read_back(of: &Specimen) {
-    let call =
-        of.platform().register(&access(of.platform()), "https://elsewhere.example.com/x", None).unwrap();
-    let (kept, asked) = play(call, [answer(200, ""), answer(200, of.registered[0])]);
-    assert_eq!(kept.unwrap().url.as_deref(), Some(REGISTERED_URL));
-    assert!(!asked[0].starts_with("GET") && asked[1].starts_with("GET"), "{asked:?}");
-}
-
-fn an_imported_callback_is_the_one_that_was_not_delivered(of: &Specimen) {
-    let delivered = of.platform().interpret(&of.genuine);
-    for text in &of.undelivered {
-        let imported = of.platform().undelivered(text).unwrap();
-        assert_eq!(imported.len(), 1);
-        let imported = of.platform().interpret(&imported[0]);
-        assert_eq!(imported.key, delivered.key);
-        assert_eq!(imported.envelope, delivered.envelope);
-    }
-    for (text, place) in [(&b""[..], "no "), (b"hello", "no "), (b"a\n {\"name\":", "line 2, column 2")] {
-        let reason = of.platform().undelivered(text).unwrap_err();
-        assert!(reason.contains(place), "{reason}");
-    }
-}
-
-fn retention_is_told_for_final_statuses(of: &Specimen) {
-    let answered = result(of.platform().retention(&access(of.platform())), [answer(200, of.retention)]);
-    let days = answered.unwrap().days;
-    assert!(days.contains(&(EnvelopeStatus::Completed, 90)), "{days:?}");
-    let statuses: BTreeSet<_> = days.iter().map(|(status, _)| *status).collect();
-    assert_eq!(statuses.len(), days.len(), "one term for each");
-    assert!(days.iter().all(|(status, days)| status.is_final() && *days > 0), "{days:?}");
-}
-
-fn senders_are_listed_to_the_end(of: &Specimen) {
-    let own = access(of.platform());
-    let (mut senders, mut cursor) = (Vec::new(), None::<String>);
-    for body in of.senders {
-        let page = result(of.platform().senders(&own, cursor.as_deref()), [answer(200, body)]).unwrap();
-        senders.extend(page.items);
-        cursor = page.next;
-    }
-    assert_eq!((senders, cursor), (vec!["anna@example.com".to_owned(), "ben@example.com".to_owned()], None));
-    for access in of.platform().credential_shapes().iter().map(|shape| access_by(of.platform(), shape)) {
-        let asked = |access: &Access| match of.platform().token(access) {
-            Some(call) => {
-                let (_, request, _) = call.unwrap().into_parts();
-                (line(&request), request.into_body())
-            }
-            None => (line(&of.platform().changed_since(access, &window()).unwrap().request), Bytes::new()),
-        };
-        assert_ne!(asked(&access), asked(&access.clone().for_sender("anna@example.com")));
-    }
-}
-
-fn an_extension_is_seen_by_its_revision(of: &Specimen) {
-    let [before, after] = of.extension.clone().map(|answers| {
-        let asked = of.platform().fetch_envelope(&access(of.platform()), &of.envelope_id());
-        match result(asked, answers).unwrap() {
-            Lookup::Found(envelope) => *envelope,
-            other => panic!("{other:?}"),
-        }
-    });
-    assert!(before.extension.is_to_come() && before.revision.is_some());
-    assert_eq!(after.extension, Extension::Done);
-    assert_ne!(before.revision, after.revision);
 }

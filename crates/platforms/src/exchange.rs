@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use aftersign_core::error::NotBefore;
 use aftersign_core::limits::EXCERPT_CHARS_MAX;
-use aftersign_core::platform::{Access, OptionSpec};
+use aftersign_core::platform::{Access, Call, Next, OptionSpec};
 use aftersign_core::{Error, ErrorKind, Remedy};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, request};
@@ -113,6 +113,42 @@ pub(crate) fn flaw(error: &serde_json::Error) -> String {
         Category::Eof => "it is cut off",
     };
     format!("{what} (line {}, column {})", error.line(), error.column())
+}
+
+/// A platform's API as it is asked for one operation: what all adapters do with its answers.
+pub(crate) trait Asking {
+    /// What calls and errors are named after.
+    fn operation(&self) -> &'static str;
+
+    /// What a refusal means.
+    fn refused(&self, response: &Response<Bytes>) -> Error;
+
+    /// Pairs a request with its reader.
+    fn then<T>(
+        &self,
+        request: Request<Bytes>,
+        read: impl FnOnce(Response<Bytes>) -> Result<Next<T>, Error> + Send + 'static,
+    ) -> Call<T> {
+        Call::new(self.operation(), request, move |response, _now| read(response))
+    }
+
+    /// The JSON of a success, or what the refusal means.
+    fn answer<T: DeserializeOwned>(&self, response: &Response<Bytes>) -> Result<T, Error> {
+        match response.status().is_success() {
+            true => read_json(self.operation(), response.body()),
+            false => Err(self.refused(response)),
+        }
+    }
+
+    /// An answer that contradicts the documentation.
+    fn unintelligible(&self, message: &str) -> Error {
+        unintelligible(self.operation(), message)
+    }
+
+    /// An error of this operation.
+    fn error(&self, kind: ErrorKind, remedy: Remedy, message: &str) -> Error {
+        Error::new(kind, remedy, self.operation(), message)
+    }
 }
 
 /// What the body of a refusing answer is.

@@ -3,7 +3,12 @@
 //! Kept apart from any URL library because the senders are sloppy: raw `+` in e-mail addresses, unescaped
 //! non-ASCII bytes, `&amp;` where a template was pasted through XML. Nothing here fails.
 
-use percent_encoding::{percent_decode, percent_decode_str};
+use percent_encoding::{
+    AsciiSet, NON_ALPHANUMERIC, PercentEncode, percent_decode, percent_decode_str, utf8_percent_encode,
+};
+
+/// What is encoded in a value: all that is not unreserved (RFC 3986, section 2.3).
+pub(crate) const RESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Pairs looked at in one query: more than any sender has, few enough to bound the work.
 const PAIRS_MAX: usize = 256;
@@ -19,8 +24,35 @@ pub(crate) fn pairs(text: &str) -> impl Iterator<Item = (String, String)> {
     })
 }
 
+/// The values of these names, each of which can come once; `None` if one comes twice, or if there are more pairs than are
+/// looked at.
+pub(crate) fn unique<const N: usize>(text: &str, names: [&str; N]) -> Option<[Option<String>; N]> {
+    if text.split('&').count() > PAIRS_MAX {
+        return None;
+    }
+    let mut values = [const { None }; N];
+    for (name, value) in pairs(text) {
+        let Some(at) = names.iter().position(|known| *known == name) else { continue };
+        if values[at].replace(value).is_some() {
+            return None;
+        }
+    }
+    Some(values)
+}
+
 fn decode(text: &str) -> String {
     percent_decode_str(text).decode_utf8_lossy().into_owned()
+}
+
+/// A value as a query or a form carries it; a space becomes `%20`, which readers of both take.
+pub(crate) fn encoded(text: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(text, &RESERVED)
+}
+
+/// The pairs as a query or a form carries them.
+pub(crate) fn written(pairs: &[(&str, &str)]) -> String {
+    let pair = |(name, value): &(&str, &str)| format!("{}={}", encoded(name), encoded(value));
+    pairs.iter().map(pair).collect::<Vec<_>>().join("&")
 }
 
 /// The exact bytes of field `name` in a form's body, or why there are none. A `+` stands for a space. Refuses a
@@ -53,6 +85,15 @@ mod tests {
         assert_eq!(read("a=x+y%2Bz"), [pair("a", "x+y+z")]);
         assert_eq!(read("a=1&amp;b=%7B2%7D&&c"), [pair("a", "1"), pair("b", "{2}"), pair("c", "")]);
         assert_eq!(read("a=%FF%zz"), [pair("a", "\u{FFFD}%zz")]);
+    }
+
+    #[test]
+    fn unique_values_are_taken_once_each() {
+        let read = |text: &str| unique(text, ["a", "b"]);
+        assert_eq!(read("=&a=1&c=2&c=3"), Some([Some("1".to_owned()), None]));
+        assert_eq!(read("a=1&b=2&%61=1"), None, "a name twice, in whatever spelling");
+        assert_eq!(read(&"c&".repeat(PAIRS_MAX)), None, "a second `a` could stand where nobody looks");
+        assert_eq!(written(&[("a b", "x+y"), ("c", "")]), "a%20b=x%2By&c=");
     }
 
     #[test]

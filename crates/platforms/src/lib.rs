@@ -19,9 +19,16 @@ mod form;
 mod lenient;
 mod listing;
 mod multipart;
+mod oauth;
 
 #[cfg(test)]
+mod capability_checks;
+#[cfg(test)]
 mod conformance;
+#[cfg(test)]
+mod consent_checks;
+#[cfg(test)]
+mod draft_checks;
 #[cfg(test)]
 mod specimens;
 #[cfg(test)]

@@ -41,6 +41,44 @@ pub(crate) struct Specimen {
     pub(crate) senders: [&'static str; 2],
     /// The answers before and after the seal was extended.
     pub(crate) extension: [Vec<Response<Bytes>>; 2],
+    pub(crate) consent: Option<Consent>,
+    pub(crate) drafts: Option<Drafts>,
+}
+
+/// How a sender's consent goes.
+pub(crate) struct Consent {
+    /// The answers until the browser is sent away.
+    pub(crate) departure: Vec<Response<Bytes>>,
+    /// The query with the state `st-1` and the code `c0de-1`.
+    pub(crate) granted: &'static str,
+    /// The one with the same state and a no.
+    pub(crate) denied: &'static str,
+    /// The answer to the exchange.
+    pub(crate) token: &'static str,
+    /// The one if the code is not good.
+    pub(crate) lapsed: (u16, &'static str),
+    /// The refusal of our application, where it is first known.
+    pub(crate) wrong_app: (u16, &'static str),
+    /// Who it is: `sender@example.com`.
+    pub(crate) whoami: &'static str,
+}
+
+/// How the sending of a draft goes.
+pub(crate) struct Drafts {
+    /// Callback URLs that a draft is given.
+    pub(crate) urls: usize,
+    /// Answers by which the customer has metadata, or may have.
+    pub(crate) customers: Vec<Vec<Response<Bytes>>>,
+    /// The answer that names the specimen's envelope.
+    pub(crate) sent: &'static str,
+    /// The platform's own refusal to send.
+    pub(crate) refused: (u16, &'static str),
+    /// Its word for a draft that is not there.
+    pub(crate) missing: (u16, &'static str),
+    /// Answers by which the draft still stands; was sent as the specimen's envelope; is gone and nothing of it is seen.
+    pub(crate) still: Vec<Response<Bytes>>,
+    pub(crate) found: Vec<Response<Bytes>>,
+    pub(crate) gone: Vec<Response<Bytes>>,
 }
 
 /// One for each adapter, in their order.
@@ -73,6 +111,8 @@ fn plain(adapter: &'static Adapter, id: &'static str, genuine: Inbound) -> Speci
         retention: "",
         senders: ["", ""],
         extension: [Vec::new(), Vec::new()],
+        consent: None,
+        drafts: None,
     }
 }
 
@@ -124,6 +164,15 @@ fn of_dropbox_sign(adapter: &'static Adapter) -> Specimen {
             include_str!("dropbox_sign/fixtures/account.json"),
             r#"{"account":{"callback_url":null}}"#,
         ],
+        consent: Some(Consent {
+            token: include_str!("dropbox_sign/fixtures/token.json"),
+            wrong_app: (
+                400,
+                r#"{"error":"invalid_client","error_description":"The client id or secret is wrong"}"#,
+            ),
+            whoami: r#"{"account":{"account_id":"5008b25c7f67153e57d5a357b1687968068fb465","email_address":"sender@example.com"}}"#,
+            ..consent()
+        }),
         ..plain(adapter, ID, genuine.clone())
     }
 }
@@ -163,7 +212,56 @@ fn of_esignanywhere(adapter: &'static Adapter) -> Specimen {
             let files = include_str!("esignanywhere/fixtures/files.json");
             vec![ok(&named(files, "\"contract.pdf\"", name)), ok(CONFIGURATION)]
         },
+        consent: Some(Consent {
+            whoami: r#"{"UserId":"9B2E0C1A-0000-4000-8000-00000000000A","Email":"sender@example.com","Roles":[]}"#,
+            ..consent()
+        }),
+        drafts: Some(drafts_of_esignanywhere(ID)),
         ..plain(adapter, ID, action("envelopeFinished"))
+    }
+}
+
+/// A consent by RFC 6749.
+fn consent() -> Consent {
+    Consent {
+        departure: Vec::new(),
+        granted: "code=c0de-1&state=st-1",
+        denied: "error=access_denied&state=st-1",
+        token: r#"{"access_token":"t0ken-of-a-sender"}"#,
+        lapsed: (400, r#"{"error":"invalid_grant","error_description":"The code c0de is used"}"#),
+        wrong_app: (401, r#"{"error":"invalid_client"}"#),
+        whoami: "",
+    }
+}
+
+fn drafts_of_esignanywhere(id: &str) -> Drafts {
+    const OVERVIEW: &str = include_str!("esignanywhere/fixtures/draft.json");
+    const CONFIGURATION: &str = include_str!("esignanywhere/fixtures/draft_configuration.json");
+    const MISSING: &str = include_str!("esignanywhere/fixtures/error_err0250.json");
+    let missing = || answer(404, MISSING);
+    let row = format!(r#"{{"Envelopes":[{{"Status":"Active","Id":"{id}","MetaData":null}}]}}"#);
+    let marked = CONFIGURATION.replace(
+        "\"CallbackUrl\": null",
+        "\"CallbackUrl\": \"https://h/x?draft=0a1b2c3d-1111-4222-8333-444455556666\"",
+    );
+    assert_ne!(marked, CONFIGURATION);
+    Drafts {
+        urls: 3,
+        customers: vec![
+            vec![ok(OVERVIEW), ok(CONFIGURATION)],
+            vec![ok(&OVERVIEW.replace("\"Name\"", "\"MetaData\":\"theirs\",\"Name\""))],
+            vec![ok(OVERVIEW), answer(404, "")],
+            vec![ok(OVERVIEW), answer(403, "")],
+        ],
+        sent: include_str!("esignanywhere/fixtures/draft_sent.json"),
+        refused: (
+            400,
+            r#"{"ErrorId":"ERR0012","Message":"ERR0012 - The workstep configuration is not valid.","TraceId":"1"}"#,
+        ),
+        missing: (404, MISSING),
+        still: vec![ok(OVERVIEW)],
+        found: vec![missing(), ok(&row), ok(&marked)],
+        gone: vec![missing(), ok(&row), ok(CONFIGURATION)],
     }
 }
 
@@ -262,6 +360,17 @@ fn of_scrive(adapter: &'static Adapter) -> Specimen {
             vec![ok(CLOSED), ok(include_str!("scrive/fixtures/history_sealed.json"))],
             vec![ok(&extended), ok(include_str!("scrive/fixtures/history_extended.json"))],
         ],
+        consent: Some(Consent {
+            departure: vec![ok(
+                "oauth_token=4aeab7ac2f0e8bbe_77&oauth_token_secret=s3cret-of-it&oauth_callback_confirmed=true",
+            )],
+            granted: "=&oauth_token=st-1&oauth_verifier=c0de-1",
+            denied: "=&oauth_token=st-1&denied=true",
+            token: "oauth_token=t0ken_78&oauth_token_secret=s3cret-of-user",
+            lapsed: (401, include_str!("scrive/fixtures/error_unauthorised.json")),
+            wrong_app: (401, include_str!("scrive/fixtures/error_unauthorised.json")),
+            whoami: include_str!("scrive/fixtures/own_documents.json"),
+        }),
         ..plain(adapter, "8222115557375075439", genuine.clone())
     }
 }

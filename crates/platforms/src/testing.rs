@@ -6,6 +6,7 @@ use aftersign_core::artifact::{ArtifactKind, ArtifactRef, Content};
 use aftersign_core::callback::{CallbackSecrets, Inbound, Meaning, Notification};
 use aftersign_core::digest::Digest;
 use aftersign_core::envelope::{Envelope, EnvelopeStatus};
+use aftersign_core::grant::{ClientAuth, Nonces, OauthApp};
 use aftersign_core::ids::{AccountId, DestinationId, EnvelopeId, TransferId};
 use aftersign_core::platform::{Access, Call, Credential, CredentialShape, Next, Platform};
 use aftersign_core::proof::TransferProof;
@@ -102,6 +103,28 @@ pub(crate) fn access_by(platform: &dyn Platform, shape: &CredentialShape) -> Acc
         credential: Credential::new(fields),
         options: BTreeMap::new(),
         sender: None,
+    }
+}
+
+/// The application of an account.
+pub(crate) fn app() -> OauthApp {
+    OauthApp {
+        client_id: "cl1ent-id".into(),
+        client_secret: Secret::new("app-s3cret&+"),
+        authorize_url: None,
+        token_url: None,
+        redirect_uri: "https://us.example.com/back/hr?a=1&b=ü".into(),
+        scope: None,
+        client_auth: ClientAuth::Post,
+        pkce: false,
+    }
+}
+
+/// A consent's randomness: the verifier of RFC 7636, appendix B.
+pub(crate) fn nonces() -> Nonces {
+    Nonces {
+        state: Secret::new("t0ken-state"),
+        verifier: Secret::new("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"),
     }
 }
 

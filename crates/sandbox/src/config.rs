@@ -216,6 +216,26 @@ pub struct AccountSpec {
     /// callbacks as it is (absent: no such header), and `client_id` and `client_secret` of its tokens. Scrive: `api_token`,
     /// `api_secret`, `access_token` and `access_secret`.
     pub secrets: BTreeMap<String, String>,
+    /// The application by which users let a client act for them; `None`: there is no such thing. Not for OneSpan Sign.
+    pub oauth: Option<OauthApp>,
+    /// eSignAnyWhere: where the web UI sends a browser instead of sending a draft, with `##EnvelopeId##`, `##SenderUserId##`
+    /// and `##OrganizationId##`.
+    pub before_send_redirect_url: Option<String>,
+}
+
+/// An account at Dropbox Sign without a name, a key or a callback URL: for `..AccountSpec::default()`.
+impl Default for AccountSpec {
+    fn default() -> AccountSpec {
+        AccountSpec {
+            vendor: Vendor::DropboxSign,
+            id: String::new(),
+            api_key: String::new(),
+            callback_url: String::new(),
+            secrets: BTreeMap::new(),
+            oauth: None,
+            before_send_redirect_url: None,
+        }
+    }
 }
 
 impl fmt::Debug for AccountSpec {
@@ -224,6 +244,34 @@ impl fmt::Debug for AccountSpec {
         f.debug_struct("AccountSpec")
             .field("vendor", &self.vendor)
             .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An application registered with an account: what a client shows to get users' tokens.
+#[derive(Clone, PartialEq, Eq)]
+pub struct OauthApp {
+    /// Its public name. Scrive: the consumer key.
+    pub client_id: String,
+    /// Its password.
+    pub client_secret: String,
+    /// Where browsers are sent back to: compared as a whole. Scrive names the URL with every request; there it must begin
+    /// with this.
+    pub redirect_uri: String,
+    /// The life of an access token in real seconds, however fast the world runs, so that `expires_in` is true. Dropbox Sign
+    /// only, where it is 86,400 if absent.
+    pub access_token_seconds: Option<u64>,
+    /// Whether a request without a PKCE challenge is refused. One that is sent is always checked; Scrive knows none.
+    pub pkce_required: bool,
+}
+
+impl fmt::Debug for OauthApp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OauthApp")
+            .field("client_id", &self.client_id)
+            .field("redirect_uri", &self.redirect_uri)
+            .field("access_token_seconds", &self.access_token_seconds)
+            .field("pkce_required", &self.pkce_required)
             .finish_non_exhaustive()
     }
 }

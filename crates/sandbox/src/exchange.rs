@@ -19,12 +19,14 @@ use crate::world::World;
 /// A stalled request is dropped after at least this long, and at most twice as long.
 const STALL_REAL: Duration = Duration::from_secs(1);
 
-const HTML_PAGE: &str = "<!DOCTYPE html>\n<html><head><title>We'll be right back</title></head>\
+pub(crate) const HTML_PAGE: &str = "<!DOCTYPE html>\n<html><head><title>We'll be right back</title></head>\
     <body><h1>Something went wrong</h1><p>Our engineers have been notified.</p></body></html>\n";
 
 /// A request, read completely.
 pub(crate) struct Inbound {
     pub(crate) method: Method,
+    /// Path and query as they came.
+    pub(crate) target: String,
     /// The decoded segments of the path.
     pub(crate) path: Vec<String>,
     pub(crate) query: Vec<(String, String)>,
@@ -36,7 +38,8 @@ impl Inbound {
     pub(crate) fn new(method: Method, uri: &http::Uri, headers: HeaderMap, body: Bytes) -> Inbound {
         let path = uri.path().split('/').filter(|segment| !segment.is_empty()).map(decode).collect();
         let query = uri.query().map(parse_form).unwrap_or_default();
-        Inbound { method, path, query, headers, body }
+        let target = uri.path_and_query().map_or_else(String::new, |target| target.as_str().to_owned());
+        Inbound { method, target, path, query, headers, body }
     }
 
     pub(crate) fn query(&self, name: &str) -> Option<&str> {
@@ -45,6 +48,14 @@ impl Inbound {
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// The body, if it is a form.
+    pub(crate) fn form(&self) -> Option<Vec<(String, String)>> {
+        let is_form = self
+            .header("content-type")
+            .is_some_and(|kind| kind.to_ascii_lowercase().starts_with("application/x-www-form-urlencoded"));
+        is_form.then(|| std::str::from_utf8(&self.body).ok().map(parse_form)).flatten()
     }
 
     /// The body as a JSON object.

@@ -19,9 +19,23 @@ pub struct Ledger {
     pub faults: BTreeMap<&'static str, u64>,
     /// How often a client trashed, archived or deleted a template (OneSpan Sign): nobody should.
     pub templates_touched: u64,
+    /// The users, in the order in which they were added.
+    pub users: Vec<UserRecord>,
+    /// The drafts, in the order of creation (eSignAnyWhere).
+    pub drafts: Vec<DraftRecord>,
 }
 
 impl Ledger {
+    /// The record of one user.
+    pub fn user(&self, id: &str) -> Option<&UserRecord> {
+        self.users.iter().find(|record| record.id == id)
+    }
+
+    /// The record of one draft.
+    pub fn draft(&self, id: &str) -> Option<&DraftRecord> {
+        self.drafts.iter().find(|record| record.id == id)
+    }
+
     /// The record of one envelope.
     pub fn envelope(&self, id: &str) -> Option<&EnvelopeRecord> {
         self.envelopes.iter().find(|record| record.id == id)
@@ -126,6 +140,59 @@ pub struct ArtifactRecord {
     pub served: u64,
     /// 1; 2 for what replaced the first version (Scrive: the extended document).
     pub version: u32,
+}
+
+/// A user, and what an application asked of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct UserRecord {
+    /// The platform.
+    pub vendor: Vendor,
+    /// The account.
+    pub account_id: String,
+    /// The id at the platform.
+    pub id: String,
+    /// The e-mail address.
+    pub email: String,
+    /// How often the consent page was shown.
+    pub consents_shown: u64,
+    /// How often it was answered with Allow.
+    pub consents_allowed: u64,
+    /// How often it was answered with Deny.
+    pub consents_denied: u64,
+    /// How many tokens were given out, renewed ones included.
+    pub tokens_issued: u64,
+    /// How often a refresh token was used (Dropbox Sign).
+    pub refreshes: u64,
+    /// How often one of the user's tokens was used although it was revoked.
+    pub asked_with_revoked_token: u64,
+    /// The same per token, in the order of issue; the tokens themselves are in no ledger.
+    pub tokens: Vec<TokenRecord>,
+}
+
+/// A token that was given out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TokenRecord {
+    /// When.
+    pub issued_at: Timestamp,
+    /// Whether the user took it back, or a replayed code did.
+    pub revoked: bool,
+    /// How often it, or the refresh token that belongs to it, was used after that.
+    pub asked_with_revoked_token: u64,
+}
+
+/// A draft of a user (eSignAnyWhere).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DraftRecord {
+    /// Its id: no envelope's.
+    pub id: String,
+    /// Whose it is.
+    pub user_id: String,
+    /// How often a client asked to send it, whatever the answer was.
+    pub sends_asked: u64,
+    /// How often that took effect.
+    pub sends_done: u64,
+    /// The envelopes it became.
+    pub envelopes: Vec<String>,
 }
 
 /// An e-mail that a platform sent because a callback failed (OneSpan Sign, which never sends the callback again).

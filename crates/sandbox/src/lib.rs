@@ -3,8 +3,9 @@
 //! Whoever archives signed documents has to cope with what platforms really do: callbacks that come late, twice, too early
 //! or never, files that are not ready yet, answers that break off, envelopes that are gone. This crate is such a world over
 //! real HTTP: the platforms' APIs, the lives of envelopes, callbacks with each platform's own schedule of retries, and
-//! faults on purpose, all decided by a seed and running on a scaled clock. It keeps its own ledger of what it promised,
-//! served and lost, so that a rehearsal can be judged by somebody other than the product.
+//! faults on purpose, all decided by a seed and running on a scaled clock. People have users there: they grant access in a
+//! browser, take it back, and leave drafts that are sent by API. A receiver of e-mail stands beside it. The world keeps
+//! its own ledger of what it promised, served and lost, so that a rehearsal can be judged by somebody other than the product.
 //!
 //! It is written from the platforms' documentation and deliberately shares no code with the product's adapters: a wrong
 //! reading there must not meet the same wrong reading here.
@@ -21,7 +22,9 @@ mod exchange;
 mod faults;
 mod ledger;
 mod life;
+mod mail_sink;
 mod onespan;
+mod people;
 mod rng;
 mod sandbox;
 mod script;
@@ -31,11 +34,15 @@ mod server;
 mod world;
 
 pub use config::{
-    AccountSpec, DisposalWitness, FaultProfile, SandboxConfig, SandboxError, UnknownName, Vendor,
+    AccountSpec, DisposalWitness, FaultProfile, OauthApp, SandboxConfig, SandboxError, UnknownName, Vendor,
 };
+pub use esignanywhere::{DraftSpec, SendTrouble};
 pub use ledger::{
-    ArtifactRecord, CallbackTally, DeletedBy, Deletion, EnvelopeRecord, Ledger, Mail, Outcome, Progress,
+    ArtifactRecord, CallbackTally, DeletedBy, Deletion, DraftRecord, EnvelopeRecord, Ledger, Mail, Outcome,
+    Progress, TokenRecord, UserRecord,
 };
+pub use mail_sink::{MailSink, ReceivedMail};
+pub use people::{TokenTrouble, UserSpec};
 pub use sandbox::Sandbox;
 pub use script::{
     ApiVersion, AuditTrail, DOCUMENT_BYTES_MAX, EnvelopeScript, FileScript, SignerScript, Trouble, batch,

@@ -9,10 +9,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Vendor;
 use crate::content::Artifact;
+use crate::esignanywhere::OwnUrls;
 use crate::ledger::{DeletedBy, Outcome};
 use crate::onespan::PackageState;
+use crate::people::Owner;
 use crate::rng::Rng;
-use crate::script::{ApiVersion, EnvelopeScript, Trouble};
+use crate::script::{ApiVersion, EnvelopeScript, SignerScript, Trouble};
 use crate::scrive;
 use crate::sender::{self, Outgoing};
 use crate::world::{Account, Envelope, HistoryEvent, Signer, SignerState, State, World};
@@ -104,10 +106,23 @@ fn plan(script: &EnvelopeScript, seed: u64) -> Vec<(f64, Step)> {
     steps
 }
 
+/// What an envelope has of who sent it: the user, and the callback URLs of the draft that it was.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Origin {
+    pub(crate) owner: Option<Owner>,
+    pub(crate) own_urls: OwnUrls,
+}
+
 /// Lives a script from its start to its end.
-pub(crate) async fn live(world: Arc<World>, account_id: String, index: u64, script: EnvelopeScript) {
+pub(crate) async fn live(
+    world: Arc<World>,
+    account_id: String,
+    index: u64,
+    script: EnvelopeScript,
+    origin: Origin,
+) {
     if world.pause(world.pace.minutes(script.start_after_minutes)).await
-        && let Some(id) = create(&world, &account_id, index, script)
+        && let Some(id) = create(&world, &account_id, index, script, origin)
     {
         unfold(world, id).await;
     }
@@ -119,9 +134,10 @@ pub(crate) fn begin(
     account_id: &str,
     index: u64,
     script: EnvelopeScript,
+    origin: Origin,
 ) -> Option<String> {
     let hold = script.hold;
-    let id = create(world, account_id, index, script)?;
+    let id = create(world, account_id, index, script, origin)?;
     if !hold {
         world.spawn_job(unfold(Arc::clone(world), id.clone()));
     }
@@ -145,7 +161,13 @@ fn envelope_seed(world: &World, account_id: &str, index: u64) -> u64 {
 }
 
 /// `None` if there is no such account.
-fn create(world: &Arc<World>, account_id: &str, index: u64, script: EnvelopeScript) -> Option<String> {
+fn create(
+    world: &Arc<World>,
+    account_id: &str,
+    index: u64,
+    script: EnvelopeScript,
+    origin: Origin,
+) -> Option<String> {
     let vendor = world.look(|s| s.accounts.get(account_id).map(|account| account.spec.vendor))?;
     let seed = envelope_seed(world, account_id, index);
     let mut rng = Rng::keyed(seed, "ids");
@@ -155,28 +177,15 @@ fn create(world: &Arc<World>, account_id: &str, index: u64, script: EnvelopeScri
         Vendor::OneSpan => onespan::package_id(&mut rng),
         Vendor::ESignAnyWhere | Vendor::ScriveFlow => rng.guid(),
     };
-    let signers = script
-        .signers
-        .iter()
-        .map(|signer| Signer {
-            id: match vendor {
-                Vendor::DropboxSign => rng.hex(32),
-                Vendor::Scrive | Vendor::ScriveFlow => scrive::number(&mut rng),
-                Vendor::ESignAnyWhere | Vendor::OneSpan => rng.guid(),
-            },
-            name: signer.name.clone(),
-            email: signer.email.clone(),
-            state: SignerState::Waiting,
-            viewed_at: None,
-            trouble: None,
-        })
-        .collect();
+    let signers = script.signers.iter().map(|signer| new_signer(vendor, &mut rng, signer)).collect();
     let lag = world.pace.minutes(rng.between_f64(INDEX_LAG_MINUTES.0, INDEX_LAG_MINUTES.1));
     let papers = scrive::papers(world, vendor, &script);
     let envelope = Envelope {
         vendor,
         account_id: account_id.to_owned(),
         id: id.clone(),
+        owner: origin.owner,
+        own_urls: origin.own_urls,
         seed,
         script,
         signers,
@@ -209,6 +218,21 @@ fn create(world: &Arc<World>, account_id: &str, index: u64, script: EnvelopeScri
     });
     act(world, &id, Step::Created);
     Some(id)
+}
+
+fn new_signer(vendor: Vendor, rng: &mut Rng, signer: &SignerScript) -> Signer {
+    Signer {
+        id: match vendor {
+            Vendor::DropboxSign => rng.hex(32),
+            Vendor::Scrive | Vendor::ScriveFlow => scrive::number(rng),
+            Vendor::ESignAnyWhere | Vendor::OneSpan => rng.guid(),
+        },
+        name: signer.name.clone(),
+        email: signer.email.clone(),
+        state: SignerState::Waiting,
+        viewed_at: None,
+        trouble: None,
+    }
 }
 
 /// Takes one step and everything it leads to.
@@ -423,7 +447,7 @@ fn announce(
     let (all, silenced) = {
         let Some(envelope) = state.envelope(id) else { return Vec::new() };
         let Some(account) = state.accounts.get(&envelope.account_id) else { return Vec::new() };
-        if account.spec.callback_url.is_empty() {
+        if account.spec.callback_url.is_empty() && envelope.own_urls.is_empty() {
             return Vec::new();
         }
         (callbacks(world, account, envelope, step), account.callback_url.is_none())
@@ -455,7 +479,7 @@ fn sift(
     for outgoing in all {
         let mut rng = Rng::keyed(world.seed, &format!("lost/{}", outgoing.key));
         let lost = if outgoing.is_final { scripted } else { rng.chance(world.lossy / 2.0) };
-        if !lost && !silenced {
+        if !lost && (!silenced || outgoing.has_own_url()) {
             sent.push(outgoing);
             continue;
         }
@@ -491,9 +515,14 @@ fn told(
 ) -> Vec<Outgoing> {
     let found = state.envelope(id).and_then(|envelope| {
         let account = state.accounts.get(&envelope.account_id)?;
-        account.callback_url.is_some().then(|| what(world, account, envelope))
+        is_heard(account, envelope).then(|| what(world, account, envelope))
     });
     sift(world, state, id, found.unwrap_or_default(), false, &mut Vec::new())
+}
+
+/// Whether there is anybody to tell.
+fn is_heard(account: &Account, envelope: &Envelope) -> bool {
+    account.callback_url.is_some() || !envelope.own_urls.is_empty()
 }
 
 /// Something gets in the way of the first signer who has not signed.
@@ -539,7 +568,7 @@ pub(crate) fn restart(world: &World, id: &str) -> bool {
 pub(crate) fn announce_again(world: &Arc<World>, id: &str) {
     let callbacks = world.look(|s| {
         let envelope = s.envelope(id).filter(|envelope| envelope.outcome != Outcome::InProgress)?;
-        let account = s.accounts.get(&envelope.account_id).filter(|a| a.callback_url.is_some())?;
+        let account = s.accounts.get(&envelope.account_id).filter(|a| is_heard(a, envelope))?;
         // OneSpan Sign has no such means.
         (envelope.vendor != Vendor::OneSpan)
             .then(|| callbacks(world, account, envelope, Step::End(envelope.outcome)))

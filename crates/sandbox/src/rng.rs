@@ -80,6 +80,12 @@ impl Rng {
         text
     }
 
+    /// Letters and digits.
+    pub(crate) fn alphanumeric(&mut self, length: usize) -> String {
+        const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+        (0..length).map(|_| char::from(*self.pick(ALPHABET))).collect()
+    }
+
     /// A GUID of version 4's shape.
     pub(crate) fn guid(&mut self) -> String {
         let hex = self.hex(32);

@@ -12,10 +12,12 @@ use tokio_util::task::TaskTracker;
 use crate::clock::Pace;
 use crate::config::{AccountSpec, SandboxConfig, SandboxError, Vendor};
 use crate::dropbox_sign;
+use crate::esignanywhere::Draft;
 use crate::faults::FaultPlan;
 use crate::ledger::{CallbackTally, DeletedBy, Ledger, Mail, Outcome, Progress};
-use crate::life;
+use crate::life::{self, Origin};
 use crate::onespan;
+use crate::people::{Owner, People};
 use crate::script::{EnvelopeScript, Trouble, batch};
 use crate::sender;
 use crate::server;
@@ -69,7 +71,7 @@ impl Sandbox {
             tasks: TaskTracker::new(),
             runtime: tokio::runtime::Handle::current(),
             changed: watch::Sender::new(()),
-            state: Mutex::new(State::new(FaultPlan::new(config.seed, config.faults))),
+            state: Mutex::new(State::new(config.seed, FaultPlan::new(config.seed, config.faults))),
         });
         world.tasks.spawn(server::serve(Arc::clone(&world), listener));
         Ok(Sandbox { world, addr, config: Arc::new(config) })
@@ -90,9 +92,24 @@ impl Sandbox {
         }
     }
 
+    pub(crate) fn world(&self) -> &Arc<World> {
+        &self.world
+    }
+
     /// How this world was configured.
     pub fn config(&self) -> &SandboxConfig {
         &self.config
+    }
+
+    /// Where a browser is sent to grant an application access: below the same origin as the API. Nothing answers there for
+    /// OneSpan Sign.
+    pub fn authorize_url(&self, vendor: Vendor) -> String {
+        format!("{}{}", self.world.origin, oauth_paths(vendor)[0])
+    }
+
+    /// Where an application gets tokens. Scrive's temporary credentials are beside it, at `temporarycredentials`.
+    pub fn token_url(&self, vendor: Vendor) -> String {
+        format!("{}{}", self.world.origin, oauth_paths(vendor)[1])
     }
 
     /// Opens an account, or changes the key and the callback URL of an open one.
@@ -106,7 +123,7 @@ impl Sandbox {
     /// If the account was not opened.
     pub fn send_envelopes(&self, account_id: &str, count: usize) {
         assert!(
-            send_envelopes(&self.world, account_id, count),
+            send_envelopes(&self.world, account_id, count, None),
             "the account `{account_id}` was not opened in the sandbox"
         );
     }
@@ -117,12 +134,7 @@ impl Sandbox {
     /// # Panics
     /// If the account was not opened, or the script has no signer or no document.
     pub fn create_envelope(&self, account_id: &str, script: EnvelopeScript) -> String {
-        assert!(
-            !script.signers.is_empty() && !script.documents.is_empty(),
-            "a script needs a signer and a document"
-        );
-        let created = reserve(&self.world, account_id, 1)
-            .and_then(|(_, index)| life::begin(&self.world, account_id, index, script));
+        let created = create_envelope(&self.world, account_id, script, Origin::default());
         created.unwrap_or_else(|| panic!("the account `{account_id}` was not opened in the sandbox"))
     }
 
@@ -249,7 +261,7 @@ impl std::fmt::Debug for Sandbox {
 }
 
 impl State {
-    fn new(plan: FaultPlan) -> State {
+    fn new(seed: u64, plan: FaultPlan) -> State {
         State {
             accounts: std::collections::BTreeMap::new(),
             envelopes: Vec::new(),
@@ -265,6 +277,20 @@ impl State {
             templates: Vec::new(),
             templates_touched: 0,
             mails: Vec::new(),
+            people: People::new(seed),
+            drafts: Vec::new(),
+        }
+    }
+}
+
+/// The paths of the authorisation and of the token endpoint.
+fn oauth_paths(vendor: Vendor) -> [&'static str; 2] {
+    match vendor {
+        Vendor::DropboxSign => ["/dropbox-sign/oauth/authorize", "/dropbox-sign/oauth/token"],
+        Vendor::ESignAnyWhere => ["/esignanywhere/Auth/Authorize", "/esignanywhere/ApiToken/Retrieve"],
+        Vendor::OneSpan => ["/onespan/oauth2/authorize", "/onespan/oauth2/token"],
+        Vendor::Scrive | Vendor::ScriveFlow => {
+            ["/scrive/oauth/authorization", "/scrive/oauth/tokencredentials"]
         }
     }
 }
@@ -297,12 +323,43 @@ fn reserve(world: &World, account_id: &str, count: usize) -> Option<(Vendor, u64
     })
 }
 
+/// Creates one envelope; `None` if there is no such account. An owner is its sender.
+///
+/// # Panics
+/// If the script has no signer or no document.
+pub(crate) fn create_envelope(
+    world: &Arc<World>,
+    account_id: &str,
+    script: EnvelopeScript,
+    origin: Origin,
+) -> Option<String> {
+    assert!(
+        !script.signers.is_empty() && !script.documents.is_empty(),
+        "a script needs a signer and a document"
+    );
+    let script = sent_by(script, origin.owner.as_ref());
+    let (_, index) = reserve(world, account_id, 1)?;
+    life::begin(world, account_id, index, script, origin)
+}
+
+fn sent_by(script: EnvelopeScript, owner: Option<&Owner>) -> EnvelopeScript {
+    let sender = owner.map_or_else(|| script.sender.clone(), |owner| owner.email.clone());
+    EnvelopeScript { sender, ..script }
+}
+
 /// `false` if there is no such account.
-pub(crate) fn send_envelopes(world: &Arc<World>, account_id: &str, count: usize) -> bool {
+pub(crate) fn send_envelopes(
+    world: &Arc<World>,
+    account_id: &str,
+    count: usize,
+    owner: Option<Owner>,
+) -> bool {
     let Some((vendor, first)) = reserve(world, account_id, count) else { return false };
     let profile = world.look(|s| s.plan.profile());
     for (index, script) in (first..).zip(batch(world.seed, profile, vendor, account_id, first, count)) {
-        let life = life::live(Arc::clone(world), account_id.to_owned(), index, script);
+        let origin = Origin { owner: owner.clone(), ..Origin::default() };
+        let script = sent_by(script, owner.as_ref());
+        let life = life::live(Arc::clone(world), account_id.to_owned(), index, script, origin);
         world.spawn_job(life);
     }
     if vendor == Vendor::OneSpan {
@@ -330,10 +387,17 @@ pub(crate) fn progress(world: &World) -> Progress {
 
 /// Blocking work if artifacts were not digested yet.
 pub(crate) fn ledger(world: &World) -> Ledger {
-    let (drafts, callbacks, faults, templates_touched) = world.look(|s| {
-        let drafts: Vec<RecordDraft> = s.envelopes.iter().map(Envelope::record).collect();
-        (drafts, s.tally, s.faults.clone(), s.templates_touched)
+    let (envelopes, rest) = world.look(|s| {
+        let envelopes: Vec<RecordDraft> = s.envelopes.iter().map(Envelope::record).collect();
+        let rest = Ledger {
+            envelopes: Vec::new(),
+            callbacks: s.tally,
+            faults: s.faults.clone(),
+            templates_touched: s.templates_touched,
+            users: s.people.records(),
+            drafts: s.drafts.iter().map(Draft::record).collect(),
+        };
+        (envelopes, rest)
     });
-    let envelopes = drafts.into_iter().map(RecordDraft::finish).collect();
-    Ledger { envelopes, callbacks, faults, templates_touched }
+    Ledger { envelopes: envelopes.into_iter().map(RecordDraft::finish).collect(), ..rest }
 }

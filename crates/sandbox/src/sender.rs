@@ -56,6 +56,11 @@ pub(crate) struct Outgoing {
 }
 
 impl Outgoing {
+    /// Whether it goes out although the account has no callback URL.
+    pub(crate) fn has_own_url(&self) -> bool {
+        matches!(self.wire, Wire::Get { from_draft: true, .. })
+    }
+
     /// Whether it is one of those of a Scrive document, of which only the newest waits.
     fn is_of_document(&self) -> bool {
         matches!(self.wire, Wire::ScriveDocument { .. })
@@ -67,6 +72,8 @@ impl Outgoing {
 pub(crate) enum Wire {
     Get {
         url: String,
+        /// Whether the URL is the envelope's own, which a change of the account does not take away.
+        from_draft: bool,
     },
     Form {
         url: String,
@@ -216,8 +223,8 @@ async fn until_acknowledged(world: &World, callback: &Outgoing, replaced: &Cance
 /// Whether nothing is sent any more: the URL is cleared, or the document that would speak is removed.
 fn is_silenced(world: &World, callback: &Outgoing) -> bool {
     world.look(|s| {
-        let cleared =
-            s.accounts.get(&callback.account_id).is_none_or(|account| account.callback_url.is_none());
+        let cleared = !callback.has_own_url()
+            && s.accounts.get(&callback.account_id).is_none_or(|account| account.callback_url.is_none());
         let removed =
             callback.is_of_document() && s.envelope(&callback.envelope_id).is_none_or(scrive::is_removed);
         cleared || removed
@@ -337,7 +344,7 @@ async fn exchange(world: &World, callback: &Outgoing) -> Answer {
 /// `None` if what would speak is gone.
 fn request(world: &World, callback: &Outgoing) -> Option<reqwest::RequestBuilder> {
     Some(match &callback.wire {
-        Wire::Get { url } => world.http.get(url),
+        Wire::Get { url, .. } => world.http.get(url),
         Wire::Form { url, boundary, body, content_sha256 } => world
             .http
             .post(url)

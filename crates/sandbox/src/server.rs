@@ -95,6 +95,8 @@ async fn exchange(world: &Arc<World>, request: Request<Incoming>) -> Option<Resp
         ["esignanywhere", api, version, rest @ ..] if api.eq_ignore_ascii_case("api") => {
             esignanywhere::handle(world, &inbound, version, rest).await?
         }
+        ["esignanywhere", rest @ ..] => esignanywhere::handle_grant(world, &inbound, rest).await?,
+        ["dropbox-sign", "oauth", rest @ ..] => dropbox_sign::handle_grant(world, &inbound, rest).await?,
         ["onespan", rest @ ..] => onespan::handle(world, &inbound, rest).await?,
         ["scrive", rest @ ..] => scrive::handle(world, &inbound, rest).await?,
         _ => control::handle(world, &inbound, &path).await,

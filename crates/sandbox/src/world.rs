@@ -15,9 +15,11 @@ use tokio_util::task::TaskTracker;
 use crate::clock::Pace;
 use crate::config::{AccountSpec, DisposalWitness, Vendor};
 use crate::content::Artifact;
+use crate::esignanywhere::{Draft, OwnUrls};
 use crate::faults::FaultPlan;
 use crate::ledger::{ArtifactRecord, CallbackTally, DeletedBy, Deletion, EnvelopeRecord, Mail, Outcome};
 use crate::onespan::{self, PackageState, Template, Token};
+use crate::people::{Caller, Owner, People};
 use crate::script::{EnvelopeScript, Trouble};
 use crate::scrive::{self, Papers};
 
@@ -60,6 +62,9 @@ pub(crate) struct State {
     pub(crate) templates_touched: u64,
     /// E-mails sent because a callback failed.
     pub(crate) mails: Vec<Mail>,
+    pub(crate) people: People,
+    /// eSignAnyWhere's drafts, also those that were sent.
+    pub(crate) drafts: Vec<Draft>,
 }
 
 /// An account and how its callbacks and its rate limit stand.
@@ -155,6 +160,10 @@ pub(crate) struct Envelope {
     pub(crate) vendor: Vendor,
     pub(crate) account_id: String,
     pub(crate) id: String,
+    /// The user who sent it; `None`: nobody in particular.
+    pub(crate) owner: Option<Owner>,
+    /// eSignAnyWhere: callback URLs of its own.
+    pub(crate) own_urls: OwnUrls,
     pub(crate) seed: u64,
     pub(crate) script: EnvelopeScript,
     pub(crate) signers: Vec<Signer>,
@@ -260,16 +269,14 @@ impl State {
         self.by_id.get(id).and_then(|&index| self.envelopes.get_mut(index))
     }
 
-    /// The envelope, if the account may see it and it is still there.
-    pub(crate) fn visible(&self, account_id: &str, id: &str) -> Option<&Envelope> {
-        self.envelope(id).filter(|envelope| envelope.account_id == account_id && envelope.deleted.is_none())
+    /// The envelope, if the caller may see it and it is still there.
+    pub(crate) fn visible(&self, caller: &Caller, id: &str) -> Option<&Envelope> {
+        self.envelope(id).filter(|envelope| caller.sees(envelope) && envelope.deleted.is_none())
     }
 
-    /// The envelopes of one account that are still there, in the order of creation.
-    pub(crate) fn of_account<'a>(&'a self, account_id: &'a str) -> impl Iterator<Item = &'a Envelope> {
-        self.envelopes
-            .iter()
-            .filter(move |envelope| envelope.account_id == account_id && envelope.deleted.is_none())
+    /// What the caller may see and is still there, in the order of creation.
+    pub(crate) fn seen_by<'a>(&'a self, caller: &'a Caller) -> impl Iterator<Item = &'a Envelope> {
+        self.envelopes.iter().filter(move |envelope| caller.sees(envelope) && envelope.deleted.is_none())
     }
 
     pub(crate) fn count_fault(&mut self, name: &'static str) {

@@ -21,7 +21,7 @@ pub enum StoreError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// Somebody else holds the lease.
-    #[error("the lease on this transfer was lost: another worker goes on with it")]
+    #[error("the lease was lost: somebody else goes on with it")]
     LeaseLost,
     /// The database was written by a newer version.
     #[error(

@@ -14,13 +14,13 @@ use aftersign_core::digest::Digest;
 use aftersign_core::envelope::{EnvelopeStatus, Known};
 use aftersign_core::ids::{AccountId, CallbackId, EnvelopeId, SweepId, TaskId, TransferId};
 use aftersign_core::journal::{Action, Entry};
-use aftersign_core::secret::Secret;
 use aftersign_core::task::{TaskDraft, TaskKind};
 use aftersign_core::transfer::{Change, Phase, Transfer};
 use async_trait::async_trait;
 use tokio::sync::watch;
 
 use crate::StoreError;
+use crate::people::{Consents, Drafts, Post, Senders, Vault};
 
 /// A callback to note down. Headers and query are already free of secrets.
 #[derive(Clone, Debug)]
@@ -129,7 +129,7 @@ pub enum NewsSource {
     Callback(CallbackId),
     /// A sweep.
     Sweep(SweepId),
-    /// A watch of our own (the registered callback, the platform's retention): tasks only.
+    /// A watch of our own (the registered callback, the platform's retention) or a draft that we sent.
     Watch,
 }
 
@@ -228,7 +228,7 @@ pub trait Queue: Send + Sync {
     /// Records a transfer after a step, with all that changed, in one commit: the transfer, the envelope
     /// (`answer`, `gone`, `archived_at`, `disposed_at`), tasks, journal, attempt. `keep` keeps the lease for the
     /// next step, else it is released. Wakes that came meanwhile are taken in; gives the transfer as recorded.
-    /// With `change.access_works`, what is parked for access in this account becomes due.
+    /// With `change.access_works`, what is parked for that access in this account becomes due.
     async fn record(
         &self,
         lease: &Lease,
@@ -323,7 +323,7 @@ pub struct TimelineRow {
     pub kind: String,
     /// The platform's word.
     pub kind_at_platform: String,
-    /// `callback` or `sweep`.
+    /// `callback`, `sweep` or, of what we did ourselves, `server`.
     pub source: String,
     /// Signer concerned.
     pub signer: Option<String>,
@@ -369,6 +369,8 @@ pub struct TaskRow {
     pub resolved_at: Option<Timestamp>,
     /// By whom and why.
     pub resolution: Option<String>,
+    /// When somebody was first sent a mail about it; `None` if nobody was yet.
+    pub mailed_at: Option<Timestamp>,
 }
 
 /// Counts that are kept, not counted: reading them costs the same whatever the number of rows.
@@ -543,45 +545,6 @@ pub trait Journal: Send + Sync {
     async fn verify(&self) -> Result<Verdict, StoreError>;
 }
 
-/// Who sent what.
-#[async_trait]
-pub trait Senders: Send + Sync {
-    /// Notes who sent an envelope. A later word from the same or a better source replaces it.
-    async fn note_sender(
-        &self,
-        account: &AccountId,
-        envelope: &EnvelopeId,
-        sender: &str,
-        now: Timestamp,
-    ) -> Result<(), StoreError>;
-    /// Who sent an envelope.
-    async fn sender_of(
-        &self,
-        account: &AccountId,
-        envelope: &EnvelopeId,
-    ) -> Result<Option<String>, StoreError>;
-}
-
-/// Where credentials are sealed: AES-256-GCM with a random data key per record, associated data that binds the
-/// ciphertext to its row, wrapped by the key ring's first key.
-#[async_trait]
-pub trait Vault: Send + Sync {
-    /// Seals a credential under `(account, owner)`, replacing an older one.
-    async fn seal(
-        &self,
-        account: &AccountId,
-        owner: &str,
-        secret: &Secret,
-        now: Timestamp,
-    ) -> Result<(), StoreError>;
-    /// Opens it. [`StoreError::KeyMissing`] names the key that is not on the ring.
-    async fn open(&self, account: &AccountId, owner: &str) -> Result<Option<Secret>, StoreError>;
-    /// Forgets it. `false` if there was none.
-    async fn forget(&self, account: &AccountId, owner: &str, now: Timestamp) -> Result<bool, StoreError>;
-    /// Wraps up to `limit` records that the first key does not wrap yet with it. Gives how many were left.
-    async fn rekey(&self, limit: usize) -> Result<u64, StoreError>;
-}
-
 /// Care of the store as a whole.
 #[async_trait]
 pub trait Upkeep: Send + Sync {
@@ -593,11 +556,35 @@ pub trait Upkeep: Send + Sync {
 
 /// All handles in one.
 pub trait Store:
-    Inbox + Projection + Queue + Board + Sweeps + Journal + Senders + Vault + Upkeep + 'static
+    Inbox
+    + Projection
+    + Queue
+    + Board
+    + Sweeps
+    + Journal
+    + Senders
+    + Vault
+    + Consents
+    + Drafts
+    + Post
+    + Upkeep
+    + 'static
 {
 }
 
 impl<T> Store for T where
-    T: Inbox + Projection + Queue + Board + Sweeps + Journal + Senders + Vault + Upkeep + 'static
+    T: Inbox
+        + Projection
+        + Queue
+        + Board
+        + Sweeps
+        + Journal
+        + Senders
+        + Vault
+        + Consents
+        + Drafts
+        + Post
+        + Upkeep
+        + 'static
 {
 }

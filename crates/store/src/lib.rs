@@ -9,13 +9,18 @@ pub mod conformance;
 mod error;
 mod handles;
 pub mod limits;
+mod people;
 mod sqlite;
 
 pub use error::StoreError;
 pub use handles::{
     Attempt, Board, CallbackFilter, CallbackRow, Claimed, EnvelopeDetail, EnvelopeFilter, EnvelopeRow, Inbox,
     Journal, JournalRow, Lease, Listing, NewCallback, News, NewsSource, Noted, Overview, PageRequest,
-    Projection, Queue, Senders, Store, StoredCallback, SweepRow, Sweeps, TaskRow, TimelineRow,
-    TransferFilter, Unarchived, Upkeep, Vault, Verdict, Worker,
+    Projection, Queue, Store, StoredCallback, SweepRow, Sweeps, TaskRow, TimelineRow, TransferFilter,
+    Unarchived, Upkeep, Verdict, Worker,
+};
+pub use people::{
+    ClaimedMail, Consents, DraftClaim, DraftState, Drafts, GrantRow, MailPolicy, MailReason, MailRow,
+    NewConsent, NewGrant, OpenGrant, Post, Purpose, Senders, ToldTask, UnclearDraft, Vault,
 };
 pub use sqlite::{Role, SqliteOptions, SqliteStore, VaultKey};

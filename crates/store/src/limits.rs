@@ -34,3 +34,12 @@ pub const STATEMENTS_MAX: usize = 128;
 pub const ACCESS_RENEWALS_PER_COMMIT: usize = 500;
 /// Rounds in which a claim looks for due transfers when wakes turned out to change nothing.
 pub const CLAIM_ROUNDS_MAX: usize = 4;
+/// Consents under way, each some hundred bytes. Anybody can begin one; beyond this the oldest go instead of the newest being
+/// refused, because a flood must not lock honest senders out: theirs are done within a minute or two.
+pub const CONSENTS_MAX: usize = 10_000;
+/// Characters of a token: with a cookie's name and attributes it stays below the 4,096 bytes that browsers keep.
+pub const TOKEN_CHARS_MAX: usize = 3_500;
+/// Tasks told of one by one in a mail: more is no list that a person reads, the rest is counted.
+pub const MAIL_TASKS_MAX: usize = 50;
+/// Tasks that one commit puts into mails: a burst of a thousand is one, and intake waits no longer than some milliseconds.
+pub const MAIL_TASKS_PER_COMMIT: usize = 2_000;

@@ -1,4 +1,4 @@
-//! `accounts urls`: what to paste where, so that callbacks arrive.
+//! `accounts urls`: what to paste where, so that callbacks arrive and senders' browsers find our pages.
 
 use std::io::Write;
 
@@ -6,6 +6,11 @@ use crate::cli::JsonArgs;
 use crate::config::{AccountSettings, Settings};
 use crate::json::{AccountUrl, AccountUrls, PlaceUrl};
 use crate::output;
+
+/// Where a redirect URI is registered.
+const REDIRECT_URI: &str = "Redirect URI of the OAuth application";
+/// For whom the connect page is.
+const CONNECT: &str = "For senders: the page where they give access";
 
 /// Prints the URLs.
 pub(super) fn urls(settings: &Settings, args: &JsonArgs, out: &mut dyn Write) -> anyhow::Result<()> {
@@ -22,7 +27,7 @@ pub(super) fn urls(settings: &Settings, args: &JsonArgs, out: &mut dyn Write) ->
             writeln!(out)?;
         }
         writeln!(out, "{} ({})", account.account, account.platform)?;
-        for PlaceUrl { place, url } in &account.urls {
+        for PlaceUrl { place, url } in account.urls.iter().chain(&account.pages) {
             writeln!(out, "  {place}\n    {url}")?;
         }
     }
@@ -34,6 +39,20 @@ fn urls_of(settings: &Settings, account: &AccountSettings) -> AccountUrl {
     AccountUrl {
         account: account.id().to_string(),
         platform: account.platform.name(),
-        urls: current.into_iter().map(|url| PlaceUrl { place: url.place, url: url.url }).collect(),
+        urls: current.into_iter().map(PlaceUrl::from).collect(),
+        pages: pages_of(settings, account),
     }
+}
+
+/// What browsers need: the way to us before sending, the way back after a consent, and the page that senders are told of.
+fn pages_of(settings: &Settings, account: &AccountSettings) -> Vec<PlaceUrl> {
+    let mut pages = Vec::new();
+    pages.extend(account.before_send_url(&settings.public_url).map(PlaceUrl::from));
+    if let Some(app) = &account.oauth {
+        pages.push(PlaceUrl { place: REDIRECT_URI, url: app.redirect_uri.clone() });
+    }
+    if account.oauth.is_some() || !account.platform.key_fields().is_empty() {
+        pages.push(PlaceUrl { place: CONNECT, url: account.consent_root(&settings.public_url) });
+    }
+    pages
 }

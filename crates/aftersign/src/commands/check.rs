@@ -3,6 +3,8 @@
 //! Everything is tried, whatever failed before it. Nothing is changed, but for an archive's own folder, which is
 //! made if only that is missing, and the files that a probe makes and removes again.
 
+mod people;
+
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -12,13 +14,14 @@ use aftersign_core::Error;
 use aftersign_core::limits::EXTENSION_OVERDUE;
 use aftersign_core::rule::{DisposePolicy, Rule};
 use aftersign_engine::Caller;
+use aftersign_store::Store;
 
 use super::registered::Compared;
 use crate::config::{AccountSettings, Settings};
 use crate::failure::Failure;
 use crate::json::{CheckRow, Checks};
 use crate::output::{self, Table};
-use crate::store::open_existing;
+use crate::store::open_existing_vault;
 use crate::system::SystemClock;
 use crate::wiring;
 
@@ -29,14 +32,24 @@ const ANSWER_WAIT: Duration = Duration::from_secs(20);
 pub(super) async fn run(settings: &Settings, json: bool, out: &mut dyn Write) -> anyhow::Result<()> {
     let mut findings = Findings::default();
     configuration(settings, &mut findings);
-    store(settings, &mut findings).await;
+    let store = store(settings, &mut findings).await;
     staging(&settings.staging_dir, &mut findings);
     destinations(settings, &mut findings).await;
+    people::vault(settings, store.as_deref(), &mut findings).await;
+    if let Some(mail) = &settings.mail {
+        people::mail(mail, &mut findings).await;
+    }
     if !settings.accounts.is_empty() {
         let caller = Caller::new(wiring::transport(settings)?, Arc::new(SystemClock));
         for account in &settings.accounts {
-            self::account(settings, account, &caller, &mut findings).await;
+            if !people::lives_on_grants(account) {
+                self::account(settings, account, &caller, &mut findings).await;
+            }
+            people::grants(account, store.as_deref(), &mut findings).await;
         }
+    }
+    if let Some(store) = store {
+        store.close().await?;
     }
     let checks = Checks { ok: !findings.failed, checks: findings.rows };
     if json {
@@ -149,30 +162,31 @@ fn hasty<'a>(rules: &'a [Rule], account: &'a str) -> impl Iterator<Item = Dispos
     rules.iter().filter(is_for).filter_map(|rule| rule.dispose).filter(hurries)
 }
 
-async fn store(settings: &Settings, findings: &mut Findings) {
+/// Gives the store, if there is one and it works.
+async fn store(settings: &Settings, findings: &mut Findings) -> Option<Arc<dyn Store>> {
     let path = settings.store_path.display();
     if !settings.store_path.exists() {
         match nearest_folder(&settings.store_path).and_then(writable) {
             Ok(()) => findings.ok("store", path, "is not there yet; `aftersign serve` makes it"),
             Err(error) => findings.fail("store", path, error, "make its folder, writable for this user"),
         }
-        return;
+        return None;
     }
-    let probed: anyhow::Result<()> = async {
-        let store = open_existing(&settings.store_path)?;
+    let probed: anyhow::Result<Arc<dyn Store>> = async {
+        let store = open_existing_vault(settings)?;
         store.probe().await?;
-        Ok(store.close().await?)
+        Ok(store)
     }
     .await;
     match probed {
-        Ok(()) => findings.ok("store", path, "opens, has our schema, and commits"),
+        Ok(store) => {
+            findings.ok("store", path, "opens, has our schema, and commits");
+            Some(store)
+        }
         Err(error) => {
-            findings.fail(
-                "store",
-                path,
-                format!("{error:#}"),
-                "see the message; `aftersign serve` would stop here",
-            );
+            let next = "see the message; `aftersign serve` would stop here";
+            findings.fail("store", path, format!("{error:#}"), next);
+            None
         }
     }
 }

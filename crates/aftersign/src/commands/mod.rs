@@ -9,9 +9,13 @@ mod callbacks;
 mod check;
 mod envelopes;
 mod gap;
+mod grants;
 mod import;
 mod init;
 mod journal;
+mod key_input;
+mod keys;
+mod mails;
 mod register;
 mod registered;
 mod tasks;
@@ -49,6 +53,9 @@ pub(crate) async fn run(command: Command, file: Option<&Path>, out: &mut dyn Wri
         Command::Callbacks(command) => callbacks::run(&*open(file)?, command, out).await,
         Command::Transfers(command) => transfers::run(&*open(file)?, command, out).await,
         Command::Tasks(command) => tasks::run(&*open(file)?, command, out).await,
+        Command::Grants(command) => grants::run(command, file, out).await,
+        Command::Keys(command) => keys::run(&config::load(file)?, command, out).await,
+        Command::Mails(command) => mails::run(command, file, out).await,
         Command::Journal(command) => journal::run(&*open(file)?, command, out).await,
         Command::Backup(args) => backup::run(&*open(file)?, &args.file, out).await,
         Command::Completions(args) => {

@@ -4,7 +4,8 @@ use std::io::Write;
 
 use aftersign_core::ids::{EnvelopeId, TaskId};
 use aftersign_core::seams::Clock;
-use aftersign_store::{Store, TaskRow};
+use aftersign_core::transfer::Transfer;
+use aftersign_store::{Store, StoreError, TaskRow};
 
 use super::{ACTOR, facts, page, unknown};
 use crate::cli::TasksCommand;
@@ -28,11 +29,11 @@ pub(super) async fn run(store: &dyn Store, command: TasksCommand, out: &mut dyn 
         }
         TasksCommand::Show { id, json } => {
             let row = find(store, &id).await?;
+            let transfer = transfer(store, &row).await?;
             if json {
-                let resolution = row.resolution.clone();
-                return output::json(out, &TaskWhole { task: Task::from(&row), resolution });
+                return output::json(out, &TaskWhole::new(&row, transfer.as_ref()));
             }
-            Ok(show(&row, out)?)
+            Ok(show(&row, transfer.as_ref(), out)?)
         }
         TasksCommand::Resolve { id, reason } => {
             let row = find(store, &id).await?;
@@ -54,6 +55,13 @@ async fn find(store: &dyn Store, id: &str) -> anyhow::Result<TaskRow> {
     found.ok_or_else(|| unknown("task", id, "tasks"))
 }
 
+/// The transfer of the envelope that a task is about.
+async fn transfer(store: &dyn Store, row: &TaskRow) -> Result<Option<Transfer>, StoreError> {
+    let Some(envelope) = &row.envelope else { return Ok(None) };
+    let detail = store.envelope(Some(&row.account), envelope).await?;
+    Ok(detail.and_then(|detail| detail.transfer))
+}
+
 fn table(rows: &[TaskRow]) -> Table {
     let mut table = Table::new(&["TASK", "OPENED", "KIND", "ACCOUNT", "ENVELOPE", "FOR", "WHAT", "SETTLED"]);
     for row in rows {
@@ -71,21 +79,24 @@ fn table(rows: &[TaskRow]) -> Table {
     table
 }
 
-fn show(row: &TaskRow, out: &mut dyn Write) -> std::io::Result<()> {
-    facts(
-        out,
-        &[
-            ("task", row.id.to_string()),
-            ("kind", row.kind.as_str().into()),
-            ("account", row.account.to_string()),
-            ("envelope", maybe(row.envelope.as_ref().map(EnvelopeId::as_str))),
-            ("for", row.assignee.clone()),
-            ("opened", time(row.opened_at)),
-            ("urgent from", maybe_time(row.due_at)),
-            ("what", row.what.clone()),
-            ("todo", row.todo.clone()),
-            ("settled", maybe_time(row.resolved_at)),
-            ("resolution", maybe(row.resolution.as_deref())),
-        ],
-    )
+fn show(row: &TaskRow, transfer: Option<&Transfer>, out: &mut dyn Write) -> std::io::Result<()> {
+    let mut lines = vec![
+        ("task", row.id.to_string()),
+        ("kind", row.kind.as_str().into()),
+        ("account", row.account.to_string()),
+        ("envelope", maybe(row.envelope.as_ref().map(EnvelopeId::as_str))),
+        ("for", row.assignee.clone()),
+        ("opened", time(row.opened_at)),
+        ("mailed", maybe_time(row.mailed_at)),
+        ("urgent from", maybe_time(row.due_at)),
+        ("what", row.what.clone()),
+        ("todo", row.todo.clone()),
+        ("settled", maybe_time(row.resolved_at)),
+        ("resolution", maybe(row.resolution.as_deref())),
+    ];
+    if let Some(transfer) = transfer {
+        lines.push(("tries", transfer.failures.to_string()));
+        lines.push(("next try", maybe_time(transfer.due_at)));
+    }
+    facts(out, &lines)
 }

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use aftersign_core::ids::{AccountId, EnvelopeId, TransferId};
+use aftersign_core::ids::{AccountId, EnvelopeId, SenderId, TransferId};
 use aftersign_core::seams::Clock;
 use aftersign_core::transfer::{Phase, Transfer};
 use aftersign_store::limits::PAGE_ROWS_MAX;
@@ -11,7 +11,7 @@ use aftersign_store::{Attempt, PageRequest, Store, TransferFilter};
 use super::{ACTOR, envelopes, facts, page, unknown};
 use crate::cli::TransfersCommand;
 use crate::failure::Failure;
-use crate::json::{AttemptRow, TransferRow, TransferWhole, Transfers};
+use crate::json::{AttemptRow, TransferRow, TransferWhole, Transfers, waits_for};
 use crate::output::{self, Table, maybe, maybe_time};
 use crate::system::SystemClock;
 
@@ -104,17 +104,27 @@ fn ended(transfer: &Transfer) -> anyhow::Error {
 }
 
 fn table(rows: &[Transfer]) -> Table {
-    let mut table =
-        Table::new(&["TRANSFER", "ACCOUNT", "ENVELOPE", "PHASE", "DUE", "FAILURES", "PARKED", "NOTE"]);
+    let mut table = Table::new(&[
+        "TRANSFER",
+        "ACCOUNT",
+        "ENVELOPE",
+        "PHASE",
+        "TRIES",
+        "NEXT TRY",
+        "PARKED",
+        "WAITS FOR",
+        "NOTE",
+    ]);
     for transfer in rows {
         table.row([
             transfer.id.to_string(),
             transfer.account.to_string(),
             transfer.envelope_id.to_string(),
             transfer.phase.as_str().into(),
-            maybe_time(transfer.due_at),
             transfer.failures.to_string(),
+            maybe_time(transfer.due_at),
             maybe(transfer.parked.map(|parked| parked.reason.as_str())),
+            maybe(waits_for(transfer).map(SenderId::as_str)),
             maybe(transfer.note.as_deref()),
         ]);
     }
@@ -130,9 +140,10 @@ pub(super) fn show(transfer: &Transfer, out: &mut dyn Write) -> anyhow::Result<(
             ("account", transfer.account.to_string()),
             ("envelope", transfer.envelope_id.to_string()),
             ("phase", transfer.phase.as_str().into()),
-            ("due", maybe_time(transfer.due_at)),
-            ("failures", transfer.failures.to_string()),
+            ("tries", transfer.failures.to_string()),
+            ("next try", maybe_time(transfer.due_at)),
             ("parked", maybe(transfer.parked.map(|parked| parked.reason.as_str()))),
+            ("waits for", maybe(waits_for(transfer).map(SenderId::as_str))),
             ("note", maybe(transfer.note.as_deref())),
             ("archived", maybe_time(transfer.archived_at)),
             ("disposed", maybe_time(transfer.disposed_at)),

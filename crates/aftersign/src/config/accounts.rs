@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use aftersign_core::callback::CallbackSecrets;
+use aftersign_core::grant::{ClientAuth, OauthApp};
 use aftersign_core::ids::AccountId;
 use aftersign_core::platform::{Access, Credential, CredentialShape, Platform};
 use aftersign_core::secret::Secret;
@@ -18,8 +19,9 @@ use super::shape::nearest;
 const PATH_SECRET_CHARS_MIN: usize = 22;
 
 /// Every account that could be resolved.
-pub(super) fn resolve(check: &mut Check<'_>, accounts: &[Account]) -> Vec<AccountSettings> {
+pub(super) fn resolve(check: &mut Check<'_>, accounts: &[Account], public_url: &str) -> Vec<AccountSettings> {
     let mut ids = BTreeSet::new();
+    let mut returns = BTreeSet::new();
     let mut resolved = Vec::new();
     for (index, account) in accounts.iter().enumerate() {
         let at = element("account", index);
@@ -28,12 +30,23 @@ pub(super) fn resolve(check: &mut Check<'_>, accounts: &[Account]) -> Vec<Accoun
             let message = format!("the id `{}` is taken by an account above", account.id);
             check.problem(&member(&at, "id"), &message, "give every account an id of its own".into());
         }
-        resolved.extend(one(check, &at, account));
+        let account = one(check, &at, account, public_url);
+        if let Some(app) = account.as_ref().and_then(|account| account.oauth.as_ref())
+            && !returns.insert(app.redirect_uri.clone())
+        {
+            let next = "give every account a path of its own".into();
+            check.problem(
+                &member(&member(&at, "oauth"), "redirect_path"),
+                "another account returns there",
+                next,
+            );
+        }
+        resolved.extend(account);
     }
     resolved
 }
 
-fn one(check: &mut Check<'_>, at: &str, account: &Account) -> Option<AccountSettings> {
+fn one(check: &mut Check<'_>, at: &str, account: &Account, public_url: &str) -> Option<AccountSettings> {
     let platform = platform(check, &member(at, "platform"), &account.platform);
     let path_secrets = path_secrets(check, &member(at, "path_secrets"), &account.path_secrets);
     let callback_keys = account
@@ -48,18 +61,31 @@ fn one(check: &mut Check<'_>, at: &str, account: &Account) -> Option<AccountSett
         }
         Some(secret)
     });
-    if let Some(oauth) = &account.oauth {
-        check_oauth(check, &member(at, "oauth"), oauth);
-    }
     let platform = platform?;
-    let credential = credential(check, at, account, platform);
+    let oauth = match &account.oauth {
+        Some(oauth) => Some(application(check, &member(at, "oauth"), oauth, account, platform, public_url)?),
+        None => None,
+    };
+    let credential = match &account.credential {
+        Some(written) => credential(check, at, written, platform),
+        None => Some(Credential::default()),
+    };
     let options = options(check, &member(at, "options"), account, platform);
     let base_url = base_url(check, at, account, platform);
     let (credential, base_url) = (credential?, base_url?);
-    let keys = callback_keys.unwrap_or_else(|| {
-        let field = platform.callback_key_field();
-        field.map(|field| Secret::new(credential.field(field))).into_iter().collect()
-    });
+    let keys = match (callback_keys, platform.callback_key_field()) {
+        (Some(keys), _) => keys,
+        (None, Some(_)) if credential.is_empty() => {
+            let next = "add `callback_keys`: what the platform signs its callbacks with".into();
+            check.problem(
+                &member(at, "callback_keys"),
+                "this key is missing, and there is no credential",
+                next,
+            );
+            return None;
+        }
+        (None, field) => field.map(|field| Secret::new(credential.field(field))).into_iter().collect(),
+    };
     Some(AccountSettings {
         platform,
         access: Access {
@@ -74,6 +100,8 @@ fn one(check: &mut Check<'_>, at: &str, account: &Account) -> Option<AccountSett
         callback_basic,
         reconcile_every: Duration::from_secs(u64::from(account.reconcile_hours) * 60 * 60),
         retention_days: account.retention_days,
+        oauth,
+        search_senders: account.search_senders,
     })
 }
 
@@ -118,24 +146,33 @@ fn path_secrets(check: &mut Check<'_>, key: &str, sources: &[SecretSource]) -> O
 fn credential(
     check: &mut Check<'_>,
     at: &str,
-    account: &Account,
+    written: &BTreeMap<String, SecretSource>,
     platform: &'static dyn Platform,
 ) -> Option<Credential> {
     let key = member(at, "credential");
     let shapes = platform.credential_shapes();
     let all: Vec<String> = shapes.iter().map(in_words).collect();
     let next = format!("a credential at this platform is {}", all.join(" or "));
-    let shape = meant(shapes, &account.credential);
-    for name in account.credential.keys().filter(|name| !shape.fields.contains(&name.as_str())) {
+    if written.is_empty() {
+        let next = format!("{next}; leave the key out where only senders' grants are used");
+        check.problem(
+            &member(&key, shapes.first().and_then(|shape| shape.fields.first()).unwrap_or(&"")),
+            "this key is missing",
+            next,
+        );
+        return None;
+    }
+    let shape = meant(shapes, written);
+    for name in written.keys().filter(|name| !shape.fields.contains(&name.as_str())) {
         let nearest = nearest(name, shape.fields).map(|word| format!("; the nearest known key is `{word}`"));
         let message = format!("unknown key `{name}`{}", nearest.unwrap_or_default());
         check.problem(&member(&key, name), &message, next.clone());
     }
-    for name in shape.fields.iter().filter(|name| !account.credential.contains_key(**name)) {
+    for name in shape.fields.iter().filter(|name| !written.contains_key(**name)) {
         check.problem(&member(&key, name), "this key is missing", next.clone());
     }
     let mut fields = Vec::new();
-    for (name, source) in &account.credential {
+    for (name, source) in written {
         let secret = check.secret(&member(&key, name), source)?;
         if let Some((choice, values)) = shape.choice
             && name == choice
@@ -221,15 +258,56 @@ fn base_url(
     }
 }
 
-fn check_oauth(check: &mut Check<'_>, at: &str, oauth: &Oauth) {
-    check.secret(&member(at, "client_secret"), &oauth.client_secret);
-    check.url(&member(at, "authorize_url"), &oauth.authorize_url);
-    check.url(&member(at, "token_url"), &oauth.token_url);
+/// The OAuth application of an account.
+fn application(
+    check: &mut Check<'_>,
+    at: &str,
+    oauth: &Oauth,
+    account: &Account,
+    platform: &'static dyn Platform,
+    public_url: &str,
+) -> Option<OauthApp> {
+    if !platform.capabilities().code_grant {
+        let next = "remove this table; let senders' keys be set with `aftersign grants set`".into();
+        check.problem(at, "senders cannot consent at this platform", next);
+        return None;
+    }
+    let client_secret = check.secret(&member(at, "client_secret"), &oauth.client_secret);
+    let mut url = |name: &str, url: &Option<String>| {
+        url.as_ref()
+            .map(|url| check.url_with_query(&member(at, name), url))
+            .map_or(Some(None), |url| url.map(Some))
+    };
+    let (authorize_url, token_url) =
+        (url("authorize_url", &oauth.authorize_url), url("token_url", &oauth.token_url));
     if oauth.client_id.is_empty() {
         check.problem(&member(at, "client_id"), "this is empty", "write the application's client id".into());
     }
-    if !oauth.redirect_path.starts_with('/') {
-        let next = "write a path such as \"/grants/hr\"".into();
-        check.problem(&member(at, "redirect_path"), "expected a path that begins with a slash", next);
+    let default = format!("/consent/{}/return", account.id);
+    let path = oauth.redirect_path.as_ref().unwrap_or(&default);
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/-_.~".contains(c);
+    let page = path.strip_prefix("/consent/").map(|rest| rest.split_once('/').map_or("", |(_, page)| page));
+    let is_page = page.is_some_and(|page| ["", "before-send", "renew", "depart", "key"].contains(&page));
+    let is_ours = path.starts_with("/callbacks/") || path == "/callbacks" || is_page;
+    if !path.starts_with('/') || path.starts_with("//") || is_ours || !path.chars().all(is_plain) {
+        let next = format!(
+            "write a path such as \"{default}\", which no page or callback of ours has, of letters, digits, `-`, `_` and `.`"
+        );
+        check.problem(&member(at, "redirect_path"), "expected a free path that begins with a slash", next);
     }
+    let client_auth = ClientAuth::parse(&oauth.client_auth);
+    if client_auth.is_none() {
+        let next = format!("write one of `{}`", ClientAuth::WORDS.join("`, `"));
+        check.problem(&member(at, "client_auth"), "there is no such way", next);
+    }
+    Some(OauthApp {
+        client_id: oauth.client_id.clone(),
+        client_secret: client_secret?,
+        authorize_url: authorize_url?,
+        token_url: token_url?,
+        redirect_uri: format!("{public_url}{path}"),
+        scope: oauth.scope.clone(),
+        client_auth: client_auth?,
+        pkce: oauth.pkce,
+    })
 }

@@ -53,9 +53,10 @@ pub(super) fn resolve(check: &mut Check<'_>, config: &Config, file: &Path) -> Op
     }
     let vault_keys = vault(check, &config.vault);
     let store_path = store(check, &config.store.url);
-    let accounts = accounts::resolve(check, &config.account);
+    let accounts = accounts::resolve(check, &config.account, public_url.as_deref().unwrap_or_default());
     let destinations = routes::destinations(check, &config.destination);
     let rules = routes::rules(check, config);
+    let mail = config.mail.as_ref().and_then(|mail| routes::mail(check, mail));
     routes::later(check, config);
     if !check.problems.is_empty() {
         return None;
@@ -77,6 +78,7 @@ pub(super) fn resolve(check: &mut Check<'_>, config: &Config, file: &Path) -> Op
         accounts,
         destinations,
         rules,
+        mail,
     })
 }
 
@@ -205,6 +207,12 @@ impl Check<'_> {
             );
             self.problem(key, &message, next);
         }
+    }
+
+    /// An http or https URL as it is; it may have a query.
+    pub(super) fn url_with_query(&mut self, key: &str, text: &str) -> Option<String> {
+        let bare = text.split('?').next().unwrap_or(text);
+        self.url(key, bare).map(|_| text.into())
     }
 
     /// An http or https URL, without a trailing slash.

@@ -27,6 +27,6 @@ pub(crate) use model::LogFormat;
 pub(crate) use problem::Problems;
 pub(crate) use registry::Registry;
 pub(crate) use settings::{
-    AccountSettings, DestinationSettings, DestinationSettingsKind, Settings, VaultKeySettings,
+    AccountSettings, DestinationSettings, DestinationSettingsKind, MailSettings, Settings, VaultKeySettings,
 };
 pub(crate) use show::toml as show_toml;

@@ -33,7 +33,7 @@ pub(crate) struct Config {
     pub(crate) engine: Engine,
     /// The log on standard error.
     pub(crate) log: Log,
-    /// How people are written to. Read and checked; used from a later version.
+    /// How people are written to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) mail: Option<Mail>,
     /// Tenants at e-signature platforms.
@@ -176,6 +176,28 @@ pub(crate) struct Mail {
     pub(crate) from: String,
     /// Who is told when a person is needed.
     pub(crate) admins: Vec<String>,
+    /// The folder with templates of your own; those that it lacks are the built-in ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) templates_dir: Option<String>,
+    /// A file with certificates (PEM) that the mail server's is checked against besides the system's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) ca_file: Option<String>,
+    /// Minutes between two e-mails to one person; what comes meanwhile stands in the next one.
+    #[serde(default = "digest_minutes")]
+    #[schemars(range(min = 1, max = 1_440))]
+    pub(crate) digest_minutes: u32,
+    /// Hours after which the admins are told, again and again, of what nobody settled.
+    #[serde(default = "escalate_hours")]
+    #[schemars(range(min = 1, max = 720))]
+    pub(crate) escalate_hours: u32,
+}
+
+fn digest_minutes() -> u32 {
+    15
+}
+
+fn escalate_hours() -> u32 {
+    24
 }
 
 /// One tenant at an e-signature platform.
@@ -198,8 +220,9 @@ pub(crate) struct Account {
     /// `user:password` that callbacks must bear as HTTP Basic.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) callback_basic: Option<SecretSource>,
-    /// With what the platform's API is called; the fields differ by platform.
-    pub(crate) credential: BTreeMap<String, SecretSource>,
+    /// With what the platform's API is called; the fields differ by platform. Left out, only what senders granted is used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) credential: Option<BTreeMap<String, SecretSource>>,
     /// What only this platform's accounts can be told.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) options: BTreeMap<String, String>,
@@ -211,7 +234,10 @@ pub(crate) struct Account {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 36_500))]
     pub(crate) retention_days: Option<u32>,
-    /// The OAuth application for senders' grants. Read and checked; used from a later version.
+    /// Whether an envelope of which nobody knows who sent it is asked for with every sender's grant in turn.
+    #[serde(default)]
+    pub(crate) search_senders: bool,
+    /// The OAuth application under which senders are asked for access.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) oauth: Option<Oauth>,
 }
@@ -228,12 +254,28 @@ pub(crate) struct Oauth {
     pub(crate) client_id: String,
     /// Its secret.
     pub(crate) client_secret: SecretSource,
-    /// Where senders are sent to consent.
-    pub(crate) authorize_url: String,
-    /// Where codes and refresh tokens are exchanged.
-    pub(crate) token_url: String,
-    /// The path below `public_url` to which senders return.
-    pub(crate) redirect_path: String,
+    /// Where senders are sent to consent; the platform's own place if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) authorize_url: Option<String>,
+    /// Where codes and refresh tokens are exchanged; the platform's own place if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) token_url: Option<String>,
+    /// The path below `public_url` to which senders return; `/consent/{account}/return` if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) redirect_path: Option<String>,
+    /// What is asked for; the platform's usual scope if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) scope: Option<String>,
+    /// How the token endpoint is told who asks: `post` (in the form) or `basic`.
+    #[serde(default = "client_auth")]
+    pub(crate) client_auth: String,
+    /// Whether codes are bound to the one who asked for them (PKCE, S256), where the server offers that.
+    #[serde(default)]
+    pub(crate) pkce: bool,
+}
+
+fn client_auth() -> String {
+    "post".into()
 }
 
 /// One archive.

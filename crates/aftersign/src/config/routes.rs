@@ -1,15 +1,16 @@
-//! Checks and resolves where envelopes go: destinations and rules; and checks what later versions will use.
+//! Checks and resolves where envelopes go: destinations and rules; and how people are written to.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use aftersign_core::envelope::EnvelopeStatus;
 use aftersign_core::ids::DestinationId;
 use aftersign_core::rule::{DisposePolicy, PathTemplate, Rule};
 
 use super::check::Check;
-use super::model::{self, Config, DestinationKind};
+use super::model::{self, Config, DestinationKind, Mail};
 use super::problem::{element, member};
-use super::settings::{DestinationSettings, DestinationSettingsKind};
+use super::settings::{DestinationSettings, DestinationSettingsKind, MailSettings};
 use super::shape::nearest;
 
 /// Every destination.
@@ -147,20 +148,39 @@ fn dispose(
     Ok(Some(policy))
 }
 
-/// What this version only checks: mail and handlers.
-pub(super) fn later(check: &mut Check<'_>, config: &Config) {
-    if let Some(mail) = &config.mail {
-        let url = check.secret("mail.smtp_url", &mail.smtp_url);
-        let schemes = ["smtp://", "smtps://"];
-        if url.is_some_and(|url| !schemes.iter().any(|scheme| url.expose().starts_with(scheme))) {
-            let next = "write it as in \"smtp://localhost:25\"".into();
-            check.problem("mail.smtp_url", "expected an smtp or smtps URL", next);
-        }
-        address(check, "mail.from", &mail.from);
-        for (index, admin) in mail.admins.iter().enumerate() {
-            address(check, &element("mail.admins", index), admin);
+/// How people are written to.
+pub(super) fn mail(check: &mut Check<'_>, mail: &Mail) -> Option<MailSettings> {
+    let url = check.secret("mail.smtp_url", &mail.smtp_url);
+    let schemes = ["smtp://", "smtps://"];
+    if url.as_ref().is_some_and(|url| !schemes.iter().any(|scheme| url.expose().starts_with(scheme))) {
+        let next = "write it as in \"smtp://localhost:25\"".into();
+        check.problem("mail.smtp_url", "expected an smtp or smtps URL", next);
+    }
+    address(check, "mail.from", &mail.from);
+    for (index, admin) in mail.admins.iter().enumerate() {
+        address(check, &element("mail.admins", index), admin);
+    }
+    let templates_dir = mail.templates_dir.as_ref().map(|folder| check.path(folder));
+    let ca_file = mail.ca_file.as_ref().map(|file| check.path(file));
+    for (key, path) in [("mail.templates_dir", &templates_dir), ("mail.ca_file", &ca_file)] {
+        if let Some(path) = path.as_ref().filter(|path| !path.exists()) {
+            let message = format!("there is nothing at {}", path.display());
+            check.problem(key, &message, "correct the path, or leave the key out".into());
         }
     }
+    Some(MailSettings {
+        smtp_url: url?,
+        from: mail.from.clone(),
+        admins: mail.admins.clone(),
+        templates_dir,
+        ca_file,
+        digest_every: Duration::from_secs(u64::from(mail.digest_minutes) * 60),
+        escalate_every: Duration::from_secs(u64::from(mail.escalate_hours) * 60 * 60),
+    })
+}
+
+/// What this version only checks: handlers.
+pub(super) fn later(check: &mut Check<'_>, config: &Config) {
     for (index, handler) in config.handler.iter().enumerate() {
         let at = element("handler", index);
         check.url(&member(&at, "url"), &handler.url);

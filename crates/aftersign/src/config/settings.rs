@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use aftersign_core::callback::CallbackSecrets;
+use aftersign_core::grant::OauthApp;
 use aftersign_core::ids::{AccountId, DestinationId};
 use aftersign_core::platform::{Access, CallbackUrl, Platform};
 use aftersign_core::rule::Rule;
@@ -52,6 +53,27 @@ pub(crate) struct Settings {
     pub(crate) destinations: Vec<DestinationSettings>,
     /// The rules; the first match wins.
     pub(crate) rules: Vec<Rule>,
+    /// How people are written to; `None` if they are not.
+    pub(crate) mail: Option<MailSettings>,
+}
+
+/// How people are written to.
+#[derive(Clone, Debug)]
+pub(crate) struct MailSettings {
+    /// The mail server, perhaps with user and password.
+    pub(crate) smtp_url: Secret,
+    /// The sender's address.
+    pub(crate) from: String,
+    /// Who is told what no sender can settle.
+    pub(crate) admins: Vec<String>,
+    /// The folder with the operator's own templates.
+    pub(crate) templates_dir: Option<PathBuf>,
+    /// Further certificates to trust.
+    pub(crate) ca_file: Option<PathBuf>,
+    /// Time between two mails to one person.
+    pub(crate) digest_every: Duration,
+    /// Time after which the admins are told of what nobody settled, and again after that.
+    pub(crate) escalate_every: Duration,
 }
 
 impl Settings {
@@ -78,6 +100,10 @@ pub(crate) struct AccountSettings {
     pub(crate) reconcile_every: Duration,
     /// Days after which the platform removes envelopes of its own accord, where it does not tell itself.
     pub(crate) retention_days: Option<u32>,
+    /// The application under which senders are asked for access.
+    pub(crate) oauth: Option<OauthApp>,
+    /// Whether envelopes of unknown senders are asked for with every grant in turn.
+    pub(crate) search_senders: bool,
 }
 
 impl AccountSettings {
@@ -95,6 +121,22 @@ impl AccountSettings {
     /// What every callback URL of it begins with, whatever its path secret.
     pub(crate) fn callback_root(&self, public_url: &str) -> String {
         format!("{public_url}/callbacks/{}/", self.id())
+    }
+
+    /// What its pages' URLs begin with.
+    pub(crate) fn consent_root(&self, public_url: &str) -> String {
+        format!("{public_url}/consent/{}", self.id())
+    }
+
+    /// The URL to which the platform sends browsers before a draft is sent, if it can.
+    pub(crate) fn before_send_url(&self, public_url: &str) -> Option<CallbackUrl> {
+        self.platform.before_send_url(&format!("{}/before-send", self.consent_root(public_url)))
+    }
+
+    /// What its callback URLs are built on now: with the current path secret.
+    pub(crate) fn callback_base(&self, public_url: &str) -> String {
+        let secret = self.path_secrets.first().map(Secret::expose).unwrap_or_default();
+        format!("{}{secret}", self.callback_root(public_url))
     }
 
     /// Its callback URLs: those with the current path secret first, then those with the one that it replaces.
@@ -115,6 +157,8 @@ impl fmt::Debug for AccountSettings {
             .field("callback_basic", &self.callback_basic)
             .field("reconcile_every", &self.reconcile_every)
             .field("retention_days", &self.retention_days)
+            .field("oauth", &self.oauth)
+            .field("search_senders", &self.search_senders)
             .finish()
     }
 }

@@ -109,7 +109,12 @@ fn the_manual_names_every_key_and_its_examples_are_right() {
         ("HR_OAUTH_SECRET", "s"),
         ("ERP_HOOK_SECRET", "s"),
     ]);
-    let all_examples = good(&text, &environment);
+    let site = folder(&text);
+    for name in ["mail-templates", "mail-ca.pem"] {
+        fs::create_dir(site.path().join(name)).unwrap();
+    }
+    let all_examples =
+        load(site.path(), &environment).unwrap_or_else(|problems| panic!("{problems}\n{text}"));
     assert_eq!(all_examples.accounts[0].reconcile_every, Duration::from_secs(6 * 3600));
     let table: toml::Table = toml::from_str(&text).unwrap();
     every_key_is_in(&json_schema(), &toml::Value::Table(table), "");
@@ -123,7 +128,29 @@ fn the_manual_names_every_key_and_its_examples_are_right() {
     );
     assert_eq!((rule.dispose, example.dispose), (None, Some(DisposePolicy::Never)), "left out: what is safe");
     assert_eq!(all_examples.accounts[0].retention_days, Some(90));
+    the_manuals_defaults_are_those_of_oauth_and_mail(&all_examples);
     every_option_is_in_the_manual();
+}
+
+/// An application with only what it must have, and so mail, come out as the manual's examples, which name every key.
+fn the_manuals_defaults_are_those_of_oauth_and_mail(examples: &Settings) {
+    let text = format!("{MAIL}{}", with_oauth(""));
+    let least = good(&text, &Environment::default());
+    let (least_app, app) = (oauth_of(&least), oauth_of(examples));
+    assert_eq!((&least_app.authorize_url, &least_app.token_url, &least_app.scope), (&None, &None, &None));
+    assert_eq!(
+        (&least_app.redirect_uri, least_app.client_auth, least_app.pkce),
+        (&format!("{}/consent/hr/return", least.public_url), app.client_auth, app.pkce)
+    );
+    assert!(app.redirect_uri.ends_with("/consent/hr/return"));
+    assert!(!least.accounts[0].search_senders && !examples.accounts[0].search_senders);
+    let (least, mail) = (least.mail.unwrap(), examples.mail.clone().unwrap());
+    assert_eq!((&least.templates_dir, &least.ca_file), (&None, &None));
+    assert_eq!((least.digest_every, least.escalate_every), (mail.digest_every, mail.escalate_every));
+}
+
+fn oauth_of(settings: &Settings) -> &aftersign_core::grant::OauthApp {
+    settings.accounts[0].oauth.as_ref().unwrap()
 }
 
 fn every_option_is_in_the_manual() {
@@ -240,6 +267,95 @@ fn each_mistake_of_meaning_is_told_with_line_and_key() {
     assert_eq!((found.len(), found[0].key.as_str()), (1, "engine.time_scale"));
 }
 
+const MAIL: &str =
+    "[mail]\nsmtp_url = \"smtp://user:pass-of-mail@localhost:25\"\nfrom = \"a@b\"\nadmins = [\"c@d\"]\n";
+
+/// `GOOD` whose account has an application, with one more line in that.
+fn with_oauth(line: &str) -> String {
+    let oauth = format!(
+        "[account.oauth]\nclient_id = \"i\"\nclient_secret = \"secret-of-app\"\n{line}\n\n[[destination]]"
+    );
+    GOOD.replacen("[[destination]]", &oauth, 1)
+}
+
+#[test]
+fn an_application_that_cannot_be_is_told_with_line_and_key() {
+    for (line, key, words) in [
+        ("authorize_url = \"ftp://x/\"", "authorize_url", "http or https"),
+        ("token_url = \"x\"", "token_url", "http or https"),
+        ("client_auth = \"header\"", "client_auth", "`post`, `basic`"),
+        ("redirect_path = \"return\"", "redirect_path", "/consent/hr/return"),
+        ("redirect_path = \"//evil.example.com\"", "redirect_path", "begins with a slash"),
+        ("redirect_path = \"/callbacks/hr\"", "redirect_path", "no page or callback of ours"),
+        ("redirect_path = \"/consent/hr\"", "redirect_path", "no page or callback of ours"),
+        ("redirect_path = \"/consent/hr/key\"", "redirect_path", "no page or callback of ours"),
+        ("redirect_path = \"/a?b=c\"", "redirect_path", "letters, digits"),
+    ] {
+        let found = problems(&with_oauth(line), &Environment::default());
+        let [problem] = found.as_slice() else { panic!("{line}: {found:#?}") };
+        assert_eq!(problem.key, format!("account[0].oauth.{key}"));
+        assert!(problem.to_string().contains(words), "{problem}");
+        assert!(matches!(problem.place, Place::File { .. }), "{problem:?}");
+    }
+    let secret = with_oauth("").replace("\"secret-of-app\"", "{ env = \"NOPE\" }");
+    assert_eq!(problems(&secret, &Environment::default())[0].key, "account[0].oauth.client_secret");
+    let unnamed = with_oauth("").replace("client_id = \"i\"", "client_id = \"\"");
+    assert_eq!(problems(&unnamed, &Environment::default())[0].key, "account[0].oauth.client_id");
+    let account = |id: &str| {
+        format!(
+            "[[account]]\nid = \"{id}\"\nplatform = \"dropbox-sign\"\ncallback_keys = [\"k\"]\n\
+             path_secrets = [\"path-secret-0123456789abcdef\"]\n[account.oauth]\nclient_id = \"i\"\n\
+             client_secret = \"s\"\nredirect_path = \"/back\"\n"
+        )
+    };
+    let found = problems(&format!("{}{}", account("hr"), account("it")), &Environment::default());
+    assert_eq!((found.len(), found[0].key.as_str()), (1, "account[1].oauth.redirect_path"), "{found:#?}");
+    let found = problems(
+        &format!("{LEGAL}[account.oauth]\nclient_id = \"i\"\nclient_secret = \"s\"\n"),
+        &Environment::default(),
+    );
+    assert_eq!((found.len(), found[0].key.as_str()), (1, "account[0].oauth"), "{found:#?}");
+    assert!(found[0].to_string().contains("aftersign grants set"), "{}", found[0]);
+}
+
+#[test]
+fn an_account_without_a_credential_needs_only_what_its_callbacks_are_checked_with() {
+    let whole = "credential = { api_key = \"api-key-of-hr\" }";
+    let found = problems(&GOOD.replace(whole, ""), &Environment::default());
+    assert_eq!((found.len(), found[0].key.as_str()), (1, "account[0].callback_keys"), "{found:#?}");
+    let account =
+        good(&GOOD.replace(whole, "callback_keys = [\"k\"]\nsearch_senders = true"), &Environment::default());
+    assert!(account.accounts[0].access.credential.is_empty() && account.accounts[0].search_senders);
+    // Where callbacks are signed with nothing, nothing is needed.
+    let unsigned = LEGAL.replace("credential = { api_key = \"k\" }", "");
+    assert!(good(&unsigned, &Environment::default()).accounts[0].access.credential.is_empty());
+}
+
+#[test]
+fn mail_that_cannot_be_is_told_with_line_and_key() {
+    for (line, key, words) in [
+        ("templates_dir = \"nowhere\"", "mail.templates_dir", "there is nothing at"),
+        ("ca_file = \"nowhere.pem\"", "mail.ca_file", "leave the key out"),
+        ("digest_minutes = 0", "mail.digest_minutes", "1 to 1440"),
+        ("escalate_hours = 721", "mail.escalate_hours", "1 to 720"),
+    ] {
+        let found = problems(&format!("{MAIL}{line}\n"), &Environment::default());
+        let [problem] = found.as_slice() else { panic!("{line}: {found:#?}") };
+        assert_eq!(problem.key, key);
+        let Place::File { line: at, .. } = problem.place else { panic!("{problem:?}") };
+        assert!(at == 5 && problem.to_string().contains(words), "{problem}");
+    }
+    for (old, new, key) in [
+        ("\"a@b\"", "\"nobody\"", "mail.from"),
+        ("\"c@d\"", "\"c@d\", \"@d\"", "mail.admins[1]"),
+        ("smtp://user", "http://user", "mail.smtp_url"),
+    ] {
+        let found = problems(&MAIL.replace(old, new), &Environment::default());
+        assert_eq!((found.len(), found[0].key.as_str()), (1, key), "{found:#?}");
+        assert!(!format!("{found:?}").contains("pass-of-mail"), "{found:?}");
+    }
+}
+
 /// An account at the platform with two ways to be let in and options.
 const LEGAL: &str = r#"
 [[account]]
@@ -300,7 +416,7 @@ fn an_option_is_one_of_the_platforms_and_has_one_of_its_values() {
             )
             .replace("api_key =", "api_token ="),
             "a",
-            "have no options",
+            "known here: inbox_url",
         ),
     ] {
         let found = problems(&text, &Environment::default());
@@ -481,5 +597,5 @@ fn the_schema_requires_nothing_that_has_a_default() {
     let default = defaults()["engine"]["time_scale"].as_float();
     assert_eq!(schema["properties"]["engine"]["properties"]["time_scale"]["default"].as_f64(), default);
     let required = &schema["properties"]["account"]["items"]["required"];
-    assert_eq!(required, &serde_json::json!(["id", "platform", "path_secrets", "credential"]));
+    assert_eq!(required, &serde_json::json!(["id", "platform", "path_secrets"]));
 }

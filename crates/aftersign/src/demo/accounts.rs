@@ -43,6 +43,7 @@ impl Account {
             api_key: self.api_key.clone(),
             callback_url: format!("{public_url}/callbacks/{}/{}", self.id, self.path_secret),
             secrets: self.secrets.clone(),
+            ..AccountSpec::default()
         }
     }
 
@@ -105,7 +106,7 @@ fn secret_names(vendor: Vendor) -> &'static [&'static str] {
 }
 
 /// A secret of letters, digits, `-` and `_`.
-fn draw() -> String {
+pub(super) fn draw() -> String {
     let mut bytes = [0u8; 24];
     SystemEntropy.fill(&mut bytes);
     URL_SAFE_NO_PAD.encode(bytes)

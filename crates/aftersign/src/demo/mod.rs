@@ -9,6 +9,7 @@ mod accounts;
 mod audit;
 mod progress;
 mod report;
+mod revoked;
 mod server;
 mod stage;
 
@@ -37,6 +38,16 @@ const KILL_AFTER_END: Duration = Duration::from_secs(20);
 /// How often the archive is compared with the ledger.
 const AUDIT_EVERY: Duration = Duration::from_millis(500);
 
+/// Who is told what no sender can settle, where people are written to.
+const ADMIN: &str = "ops@example.com";
+
+/// The stories that the demo can tell.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub(crate) enum Scenario {
+    /// A sender takes our access back: transfers wait, one e-mail is sent, its link is followed, nothing is lost.
+    Revoked,
+}
+
 /// How the demo is to run.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct DemoArgs {
@@ -46,6 +57,12 @@ pub(crate) struct DemoArgs {
     /// Print one JSON object with the result on standard output, and nothing else.
     #[arg(long, requires = "once")]
     pub(crate) json: bool,
+    /// Tell one story instead of playing the main job.
+    #[arg(long, value_enum, value_name = "NAME", conflicts_with_all = ["platforms", "envelopes", "kill_every"])]
+    pub(crate) scenario: Option<Scenario>,
+    /// Write the secrets that the scenario saw to this file, for a search by somebody else.
+    #[arg(long, value_name = "FILE", hide = true, requires = "scenario")]
+    pub(crate) reveal: Option<PathBuf>,
     /// Play this platform only; may be given more than once. All of them by default.
     #[arg(long = "platform", value_name = "NAME")]
     pub(crate) platforms: Vec<Vendor>,
@@ -68,6 +85,14 @@ pub(crate) struct DemoArgs {
 
 /// Runs the demo. `Ok(true)` if nothing was lost, doubled or removed too early.
 pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<bool> {
+    match args.scenario {
+        Some(Scenario::Revoked) => revoked::run(args).await,
+        None => main_job(args).await,
+    }
+}
+
+/// Plays the main job: envelopes of every platform, on their way into the archive.
+async fn main_job(args: DemoArgs) -> anyhow::Result<bool> {
     let began = Instant::now();
     let stage = Stage::set(&args)?;
     let archive = Arc::new(Archive::new(stage.archive()));

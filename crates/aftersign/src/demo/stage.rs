@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use aftersign_core::seams::Entropy;
@@ -54,7 +54,12 @@ impl Stage {
         }
         std::fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
         std::fs::write(dir.join(MARK), "Made by `aftersign demo`; the next one empties it.\n")?;
-        let vendors = if args.platforms.is_empty() { Vendor::ALL.to_vec() } else { args.platforms.clone() };
+        let vendors = match (args.scenario, args.platforms.as_slice()) {
+            // A scenario brings its own.
+            (Some(_), _) => Vec::new(),
+            (None, []) => Vendor::ALL.to_vec(),
+            (None, chosen) => chosen.to_vec(),
+        };
         let vendors: BTreeSet<Vendor> = vendors.into_iter().collect();
         let accounts = vendors.into_iter().map(Account::new).collect();
         Ok(Self { dir, public: free_address()?, admin: free_address()?, accounts })
@@ -72,12 +77,24 @@ impl Stage {
         format!("http://{}", self.admin)
     }
 
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     pub(super) fn archive(&self) -> PathBuf {
         self.dir.join("archive")
     }
 
     pub(super) fn config(&self) -> PathBuf {
         self.dir.join("aftersign.toml")
+    }
+
+    pub(super) fn vault_key(&self) -> PathBuf {
+        self.dir.join("vault.key")
+    }
+
+    pub(super) fn backup(&self) -> PathBuf {
+        self.dir.join("backup.db")
     }
 
     pub(super) fn ledger(&self) -> PathBuf {
@@ -90,25 +107,29 @@ impl Stage {
 
     /// Writes the config file that the server is started with, as an operator would write it.
     pub(super) fn write_config(&self, sandbox: &Sandbox, time_scale: f64) -> anyhow::Result<()> {
-        let mut text = format!(
+        let (mut accounts, mut rules) = (String::new(), String::new());
+        for account in &self.accounts {
+            account.write_config(sandbox, &mut accounts)?;
+            account.write_rule(&mut rules)?;
+        }
+        self.write_config_of(time_scale, &accounts, &rules)
+    }
+
+    /// The same with these accounts (and whatever tables belong to them) and rules.
+    pub(super) fn write_config_of(&self, time_scale: f64, accounts: &str, rules: &str) -> anyhow::Result<()> {
+        let text = format!(
             "# Written by `aftersign demo`. Every wait of ours is divided by time_scale.\n\
              [server]\nlisten = \"{}\"\npublic_url = \"{}\"\n\n[admin]\nlisten = \"{}\"\n\n\
              [store]\nurl = \"sqlite:data/aftersign.db\"\nstaging_dir = \"data/staging\"\n\n\
              [vault]\nkeys = [{{ id = \"demo\", file = \"vault.key\" }}]\n\n\
-             [engine]\ntime_scale = {time_scale:.1}\n\n",
+             [engine]\ntime_scale = {time_scale:.1}\n\n{accounts}\
+             [[destination]]\nid = \"archive\"\ntype = \"filesystem\"\nroot = \"archive\"\n\n{rules}",
             self.public,
             self.public_url(),
             self.admin,
         );
-        for account in &self.accounts {
-            account.write_config(sandbox, &mut text)?;
-        }
-        text.push_str("[[destination]]\nid = \"archive\"\ntype = \"filesystem\"\nroot = \"archive\"\n\n");
-        for account in &self.accounts {
-            account.write_rule(&mut text)?;
-        }
         std::fs::create_dir_all(self.archive())?;
-        std::fs::write(self.dir.join("vault.key"), STANDARD.encode(random::<32>()))?;
+        std::fs::write(self.vault_key(), STANDARD.encode(random::<32>()))?;
         std::fs::write(self.config(), text)?;
         Ok(())
     }

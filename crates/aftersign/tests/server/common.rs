@@ -240,6 +240,7 @@ pub(crate) fn connect(sandbox: &Sandbox, site: &Site) {
             api_key: key.into(),
             callback_url: format!("http://{}/callbacks/{id}/{SECRET}", site.listen),
             secrets: BTreeMap::new(),
+            ..AccountSpec::default()
         });
     }
 }

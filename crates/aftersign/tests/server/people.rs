@@ -29,6 +29,7 @@ async fn a_refused_access_makes_one_task_and_what_waited_goes_on_by_itself_when_
         api_key: api_key.into(),
         callback_url: String::new(),
         secrets: BTreeMap::new(),
+        ..AccountSpec::default()
     };
     sandbox.open_account(account("a key that we do not have"));
     let script = || EnvelopeScript { outcome: Outcome::Completed, ..EnvelopeScript::default() };

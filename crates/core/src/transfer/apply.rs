@@ -8,6 +8,7 @@ use crate::backoff::Pace;
 use crate::digest::Digest;
 use crate::envelope::{Envelope, EnvelopeStatus, Extension};
 use crate::error::{Error, ErrorKind, NotBefore, Remedy};
+use crate::grant::Holder;
 use crate::ids::DestinationId;
 use crate::journal::Action;
 use crate::limits::{
@@ -31,8 +32,8 @@ impl Transfer {
             self.fail(&error, now, pace, &mut change);
             return change;
         }
-        if matches!(outcome, Outcome::StillRefused) {
-            self.park(ParkReason::AccessNeeded, now, pace);
+        if let Outcome::StillRefused(holder) = outcome {
+            self.park_for_access(holder, now, pace);
             return change;
         }
         let from_platform = !matches!(
@@ -44,8 +45,9 @@ impl Transfer {
         );
         if from_platform && self.parked.is_some_and(|parked| parked.reason == ParkReason::AccessNeeded) {
             self.parked = None;
-            change.access_works = true;
-            change.close_tasks.push(TaskDraft::account_key(TaskKind::AccessRefused, &self.account));
+            let holder = std::mem::take(&mut self.waits_for);
+            change.close_tasks.push(TaskDraft::access_key(&self.account, &holder));
+            change.access_works = Some(holder);
         }
         self.failures = 0;
         self.due_at = Some(now);
@@ -64,7 +66,7 @@ impl Transfer {
             }
             Outcome::Composed(digest, bytes) => self.composed(digest, bytes, now),
             Outcome::Disposed(disposal) => self.disposed(disposal, now, &mut change),
-            Outcome::Failed(_) | Outcome::StillRefused => {}
+            Outcome::Failed(_) | Outcome::StillRefused(_) => {}
         }
         self.finish_carry(now, pace, &mut change);
         change
@@ -201,6 +203,11 @@ impl Transfer {
             ParkReason::AccessNeeded => pace.after(now, ACCESS_PROBE_EVERY),
             ParkReason::NotFinalYet | ParkReason::NotReadyYet => pace.park_until(now, looks),
         });
+    }
+
+    fn park_for_access(&mut self, holder: Holder, now: Timestamp, pace: &Pace) {
+        self.waits_for = holder;
+        self.park(ParkReason::AccessNeeded, now, pace);
     }
 
     /// Some platforms show a cancelled envelope as deleted: what ended without all signatures and is wanted by
@@ -587,14 +594,8 @@ impl Transfer {
                 }
             }
             Remedy::RenewAccess => {
-                self.park(ParkReason::AccessNeeded, now, pace);
-                change.open_tasks.push(TaskDraft::for_account(
-                    TaskKind::AccessRefused,
-                    &self.account,
-                    format!("The platform refuses this account's access: {what}"),
-                    "Set a working credential in the config and restart the server; what waits goes on by \
-                     itself.",
-                ));
+                self.park_for_access(error.holder().clone(), now, pace);
+                change.open_tasks.push(TaskDraft::access_needed(&self.account, error.holder(), what));
             }
             Remedy::Abandon => self.close(what),
             Remedy::AskPerson => self.dead_letter(what, error.impersonal_chain(), change),

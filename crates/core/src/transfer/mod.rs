@@ -17,6 +17,7 @@ use crate::callback::{Notification, NotificationKind, Urgency};
 use crate::digest::Digest;
 use crate::envelope::{Envelope, EnvelopeStatus};
 use crate::error::Error;
+use crate::grant::Holder;
 use crate::ids::{AccountId, DestinationId, EnvelopeId, TransferId};
 use crate::journal::Action;
 use crate::limits::{
@@ -188,6 +189,8 @@ pub struct Transfer {
     pub failures: u32,
     /// Whether it waits without failing.
     pub parked: Option<Parked>,
+    /// Whose access it waits for, where it is parked for that.
+    pub waits_for: Holder,
     /// The last failure or the reason of an end, for people.
     pub note: Option<String>,
     /// When a notification first said that the envelope is final.
@@ -291,8 +294,8 @@ pub enum Outcome {
     Disposed(Disposal),
     /// The step failed.
     Failed(Error),
-    /// The platform was not asked: a moment ago it refused this account's access to another transfer.
-    StillRefused,
+    /// The platform was not asked: a moment ago it refused this access to another transfer.
+    StillRefused(Holder),
 }
 
 /// What must be recorded together with the transfer.
@@ -308,8 +311,8 @@ pub struct Change {
     pub answer: Option<Envelope>,
     /// The platform says that the envelope is gone.
     pub gone: bool,
-    /// The access works: what is parked for it in this account may run again.
-    pub access_works: bool,
+    /// This access works: what is parked for it in this account may run again.
+    pub access_works: Option<Holder>,
 }
 
 /// What a notification or sweep wants of a transfer. Wakes merge in any order.
@@ -365,6 +368,7 @@ impl Transfer {
             due_at: None,
             failures: 0,
             parked: None,
+            waits_for: Holder::Account,
             note: None,
             final_announced_at: None,
             refresh_wanted: false,

@@ -1,6 +1,7 @@
 //! Steps against a platform that the tests play.
 
 use super::*;
+use crate::limits::ACCESS_REFUSED_QUIET;
 use crate::testing::{FakePlatform, FakeTransport, PLATFORM_SECRET, World, record};
 
 use aftersign_core::callback::{Notification, NotificationKind};
@@ -113,6 +114,7 @@ async fn asked(
         detail: None,
         sender: Some("sam".into()),
         name: None,
+        draft: None,
     };
     let news = News {
         source: NewsSource::Sweep(aftersign_core::ids::SweepId::make(
@@ -184,12 +186,12 @@ async fn while_an_access_is_refused_one_transfer_asks_for_all() {
     let transfer = transfer(&world, None);
     let ask = async || world.engine.perform(&world.account, &transfer, &Step::Ask).await;
     assert!(matches!(ask().await, Outcome::Failed(error) if error.kind() == ErrorKind::AccessRefused));
-    assert!(matches!(ask().await, Outcome::StillRefused));
+    assert!(matches!(ask().await, Outcome::StillRefused(_)));
     assert_eq!(transport.asked().len(), 1);
     world.clock.pass(ACCESS_REFUSED_QUIET);
     assert!(matches!(ask().await, Outcome::Failed(_)));
     works.store(true, std::sync::atomic::Ordering::Relaxed);
-    assert!(matches!(ask().await, Outcome::StillRefused));
+    assert!(matches!(ask().await, Outcome::StillRefused(_)));
     world.clock.pass(ACCESS_REFUSED_QUIET);
     for _ in 0..2 {
         assert!(matches!(ask().await, Outcome::Found(..)), "and all go on at once");

@@ -335,6 +335,7 @@ async fn what_only_a_notification_ended_is_told_of_under_the_shortest_term() {
         detail: None,
         sender: None,
         name: None,
+        draft: None,
     };
     let source = NewsSource::Callback(CallbackId::make(world.clock.now(), &*world.engine.entropy));
     let news = world.engine.news(&world.account, source, vec![ended]);

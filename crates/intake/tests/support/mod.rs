@@ -11,7 +11,7 @@ use aftersign_core::callback::CallbackSecrets;
 use aftersign_core::ids::AccountId;
 use aftersign_core::seams::{Clock, Entropy};
 use aftersign_core::secret::Secret;
-use aftersign_intake::{Intake, IntakeAccount, IntakeConfig, IntakeMetrics};
+use aftersign_intake::{Fallback, Intake, IntakeAccount, IntakeConfig, IntakeMetrics};
 use aftersign_store::{Inbox, NewCallback, Noted, StoreError};
 use async_trait::async_trait;
 use prometheus_client::registry::Registry;
@@ -119,6 +119,15 @@ impl Door {
     }
 
     pub(crate) async fn open_with(config: IntakeConfig) -> Self {
+        Self::open_as(config, |intake| intake).await
+    }
+
+    /// A door with this beside the callbacks.
+    pub(crate) async fn open_beside(fallback: Fallback) -> Self {
+        Self::open_as(IntakeConfig::default(), |intake| intake.with_fallback(fallback)).await
+    }
+
+    async fn open_as(config: IntakeConfig, finish: impl FnOnce(Intake) -> Intake) -> Self {
         let inbox = Arc::new(MemoryInbox {
             noted: Mutex::default(),
             mood: Mutex::new(Mood::Willing),
@@ -128,14 +137,14 @@ impl Door {
         let mut registry = Registry::default();
         let metrics = IntakeMetrics::new(&mut registry);
         let entropy = Arc::new(Counting(Mutex::new(0)));
-        let intake = Arc::new(Intake::new(
+        let intake = Arc::new(finish(Intake::new(
             accounts(),
             Arc::clone(&inbox) as Arc<dyn Inbox>,
             Arc::new(FixedClock),
             entropy,
             metrics,
             config,
-        ));
+        )));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();

@@ -10,14 +10,14 @@ use aftersign_core::envelope::{Envelope, EnvelopeStatus, Lookup, Signer};
 use aftersign_core::error::NotBefore;
 use aftersign_core::ids::EnvelopeId;
 use aftersign_core::limits::RETRY_AFTER_LONGEST;
-use aftersign_core::platform::{Access, Call, Disposal, Identity, Next, Page, Window};
+use aftersign_core::platform::{ACCESS_TOKEN, Access, Call, Disposal, Identity, Next, Page, Window};
 use aftersign_core::proof::TransferProof;
 use aftersign_core::{Error, ErrorKind, Remedy, Timestamp};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderMap, Method, Request, Response};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -67,21 +67,33 @@ pub(super) fn send(
     path: &str,
     body: Bytes,
 ) -> Result<Request<Bytes>, Error> {
-    let key = access.credential.field("api_key");
-    if key.trim().is_empty() {
-        return Err(misconfigured(operation, "the account has no api_key in its credential"));
-    }
-    // Basic: the key is the user, the password is empty.
-    let basic = format!("Basic {}", STANDARD.encode(format!("{key}:")));
     let mut builder = Request::builder()
         .method(method)
         .uri(format!("{}/{path}", access.base_url.trim_end_matches('/')))
-        .header(AUTHORIZATION, secret_header(operation, &basic)?)
+        .header(AUTHORIZATION, secret_header(operation, &authorization(operation, access)?)?)
         .header(ACCEPT, "*/*");
     if !body.is_empty() {
         builder = builder.header(CONTENT_TYPE, "application/json");
     }
     request(operation, builder, body)
+}
+
+/// A sender's grant is a Bearer token. Of a key Basic is made: it is the user, and the password is empty.
+fn authorization(operation: &'static str, access: &Access) -> Result<String, Error> {
+    if is_granted(access) {
+        return Ok(format!("Bearer {}", access.credential.field(ACCESS_TOKEN)));
+    }
+    let key = access.credential.field("api_key");
+    match key.trim().is_empty() {
+        true => Err(misconfigured(operation, "the account has no api_key in its credential")),
+        false => Ok(format!("Basic {}", STANDARD.encode(format!("{key}:")))),
+    }
+}
+
+/// Whether the access is a sender's consent. Such a token sees less than the account's API key: only what was sent with a
+/// token of the same application (official description of `signature_request_access`).
+fn is_granted(access: &Access) -> bool {
+    !access.credential.field(ACCESS_TOKEN).is_empty()
 }
 
 fn one_request(operation: &'static str, access: &Access, id: &str) -> Result<Request<Bytes>, Error> {
@@ -95,9 +107,10 @@ pub(super) fn whoami(access: &Access) -> Result<Call<Identity>, Error> {
     Ok(Call::new(OPERATION, request, |response, now| {
         let answer: OneAccount = answer(OPERATION, &response, now)?;
         let account = answer.account;
-        let name = account.email_address.or(account.account_id);
+        let (email, id) = (account.email_address, account.account_id);
+        let name = email.clone().or_else(|| id.clone());
         let name = name.ok_or_else(|| unintelligible(OPERATION, "the account has neither e-mail nor id"))?;
-        Ok(Next::Done(Identity { name }))
+        Ok(Next::Done(Identity { name, id, email }))
     }))
 }
 
@@ -105,9 +118,16 @@ pub(super) fn fetch_envelope(access: &Access, id: &EnvelopeId) -> Result<Call<Lo
     const OPERATION: &str = "dropbox-sign fetch envelope";
     let request = one_request(OPERATION, access, id.as_str())?;
     let asked = id.clone();
+    let is_granted = is_granted(access);
     Ok(Call::new(OPERATION, request, move |response, now| {
         match own_status(&response) {
             Some(404) => return Ok(Next::Done(Lookup::NotFound)),
+            // What was sent from the web pages is not for tokens; the account's own key sees it.
+            Some(403)
+                if is_granted && refused(OPERATION, &response, Some(now)).kind() == ErrorKind::Forbidden =>
+            {
+                return Ok(Next::Done(Lookup::NotFound));
+            }
             Some(410) => return Ok(Next::Done(Lookup::Deleted { at: None })),
             _ => {}
         }
@@ -257,7 +277,8 @@ pub(super) fn dispose(access: &Access, proof: &TransferProof) -> Result<Call<Dis
     }
     let id = safe_id(OPERATION, proof.envelope_id().as_str())?;
     let request = call(OPERATION, access, Method::POST, &format!("signature_request/remove/{id}"))?;
-    Ok(Call::new(OPERATION, request, |response, now| {
+    let is_granted = is_granted(access);
+    Ok(Call::new(OPERATION, request, move |response, now| {
         if response.status().is_success() {
             return match Body::of(response.body()) {
                 // A success has an empty body; JSON would be warnings.
@@ -267,12 +288,28 @@ pub(super) fn dispose(access: &Access, proof: &TransferProof) -> Result<Call<Dis
         }
         let refusal = Refused::read(&response);
         let disposal = match (refusal.name.as_deref(), own_status(&response)) {
+            // A stranger's 401 does not say that the grant is revoked either.
+            (_, None) if is_granted && response.status() == StatusCode::UNAUTHORIZED => {
+                return Err(unintelligible(
+                    OPERATION,
+                    "something other than the platform's API refused the removal",
+                ));
+            }
             (Some("exceeded_rate"), _) | (_, None) => return Err(refused(OPERATION, &response, Some(now))),
             (Some(_), Some(404 | 410)) => Disposal::AlreadyGone,
             // Whoever answers so without the platform's own word may be a proxy.
             (None, Some(404 | 410)) => return Err(refused_by_stranger(OPERATION, response.status(), None)),
             (Some("signature_request_remove_failed"), _) => {
                 Disposal::Kept(format!("the platform refused to remove it: {}", refusal.message))
+            }
+            // No scope of a token is documented for removing, so its refusal does not say that the grant is revoked.
+            (_, Some(status @ (401 | 403))) if is_granted => {
+                let message = format!(
+                    "a sender's consent does not allow to remove requests; remove it with the account's own API key: {}",
+                    refusal.message
+                );
+                let error = Error::new(ErrorKind::Forbidden, Remedy::AskPerson, OPERATION, message);
+                return Err(error.with("status", status));
             }
             (_, Some(401 | 403)) => Disposal::Kept(format!(
                 "this access may not remove requests (only an account's own API key can): {}",

@@ -286,6 +286,7 @@ impl News {
             detail: detail.as_deref().map(excerpt),
             sender: request.requester_email_address.as_deref().map(excerpt),
             name: request.title.as_deref().map(excerpt),
+            draft: None,
         }
     }
 

@@ -60,6 +60,16 @@ pub(crate) const FACTS: &[Fact] = &[
         confidence: Confidence::Stated,
     },
     Fact {
+        what: "consent of senders",
+        how: "OAuth 2.0 with refresh tokens, on `app.hellosign.com`, or on the origin of a base URL of one's own",
+        confidence: Confidence::Stated,
+    },
+    Fact {
+        what: "reach of a consent",
+        how: "only what was sent with a token of the application; for all else, and for removing, the API key is needed",
+        confidence: Confidence::Stated,
+    },
+    Fact {
         what: "rate limits",
         how: "below 100 calls and 25 downloads a minute; `x-ratelimit-reset` is kept",
         confidence: Confidence::Stated,

@@ -7,9 +7,12 @@
 mod api;
 mod callback;
 pub(crate) mod facts;
+mod grant;
 mod registration;
 mod wire;
 
+#[cfg(test)]
+mod grant_tests;
 #[cfg(test)]
 mod news_tests;
 #[cfg(test)]
@@ -21,16 +24,19 @@ use aftersign_core::Error;
 use aftersign_core::artifact::ArtifactRef;
 use aftersign_core::callback::{CallbackSecrets, Inbound, Interpretation, Refusal, Reply};
 use aftersign_core::envelope::{Envelope, Lookup};
+use aftersign_core::grant::{Departure, Grant, Nonces, OauthApp, Return};
 use aftersign_core::ids::EnvelopeId;
 use aftersign_core::limits::CALLBACK_BODY_BYTES_MAX;
 use aftersign_core::platform::{
-    Access, Call, CallbackUrl, Capabilities, CredentialShape, Disposal, Identity, OptionSpec, Page, Platform,
-    Quota, Registration, Window,
+    Access, Call, CallbackUrl, Capabilities, CredentialShape, Disposal, Identity, Next, OptionSpec, Page,
+    Platform, Quota, Registration, Window,
 };
 use aftersign_core::proof::TransferProof;
 use aftersign_core::secret::Secret;
 use bytes::Bytes;
 use http::{Request, Response};
+
+use crate::oauth;
 
 /// The adapter.
 #[derive(Clone, Copy, Debug)]
@@ -53,12 +59,17 @@ impl Platform for DropboxSign {
         "dropbox-sign"
     }
 
+    fn title(&self) -> &'static str {
+        "Dropbox Sign"
+    }
+
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             dispose: true,
             list_changes: true,
             registered_callback: true,
             register_callback: true,
+            code_grant: true,
             ..Capabilities::default()
         }
     }
@@ -125,6 +136,39 @@ impl Platform for DropboxSign {
         _key: Option<&Secret>,
     ) -> Result<Call<Registration>, Error> {
         registration::register(access, url)
+    }
+
+    fn begin_grant(
+        &self,
+        access: &Access,
+        app: &OauthApp,
+        nonces: &Nonces,
+    ) -> Result<Next<Departure>, Error> {
+        grant::begin(access, app, nonces)
+    }
+
+    fn read_return(&self, query: &str) -> Option<Return> {
+        oauth::read_return(query)
+    }
+
+    fn finish_grant(
+        &self,
+        access: &Access,
+        app: &OauthApp,
+        state: &Secret,
+        code: &Secret,
+        keep: &Secret,
+    ) -> Result<Call<Grant>, Error> {
+        grant::finish(access, app, state, code, keep)
+    }
+
+    fn renew_grant(
+        &self,
+        access: &Access,
+        app: &OauthApp,
+        grant: &Grant,
+    ) -> Option<Result<Call<Grant>, Error>> {
+        grant::renew(access, app, grant)
     }
 
     fn whoami(&self, access: &Access) -> Result<Call<Identity>, Error> {

@@ -18,8 +18,8 @@ use super::wire::{
     Found, FoundEnvelope, History, Person, Step, WhoAmI,
 };
 use crate::exchange::{
-    Body, excerpt, is_plain_refusal, misconfigured, own_status, read_json, refused_by_status,
-    refused_by_stranger, request, retry_after, safe_id, secret_header, unintelligible, word,
+    Asking, Body, excerpt, is_plain_refusal, misconfigured, own_status, refused_by_status,
+    refused_by_stranger, request, retry_after, safe_id, secret_header, word,
 };
 
 /// The route of an envelope that only version 5 reads.
@@ -47,21 +47,10 @@ pub(super) struct Api {
 }
 
 impl Api {
-    /// `base_url` may be the host or end in the API's path, in any case and with or without `.0`.
     pub(super) fn new(operation: &'static str, access: &Access) -> Result<Self, Error> {
-        let mut root = access.base_url.trim_end_matches('/');
-        for suffix in ["/api/v6.0", "/api/v6", "/api/v5.0", "/api/v5", "/api"] {
-            let start = root.len().saturating_sub(suffix.len());
-            if root.get(start..).is_some_and(|end| end.eq_ignore_ascii_case(suffix)) {
-                root = root[..start].trim_end_matches('/');
-                break;
-            }
-        }
-        if root.is_empty() {
-            return Err(misconfigured(operation, "the account has no base_url; every tenant has its own"));
-        }
+        let root = root(operation, access)?;
         let token = secret_header(operation, access.credential.field("api_token").trim())?;
-        Ok(Self { root: root.to_owned(), token, operation })
+        Ok(Self { root, token, operation })
     }
 
     /// A request to either generation.
@@ -100,41 +89,33 @@ impl Api {
         })?;
         self.send(Method::POST, "v6", path, Bytes::from(body))
     }
+}
 
-    /// Pairs a request with its reader.
-    pub(super) fn then<T>(
-        &self,
-        request: Request<Bytes>,
-        read: impl FnOnce(Response<Bytes>) -> Result<Next<T>, Error> + Send + 'static,
-    ) -> Call<T> {
-        Call::new(self.operation, request, move |response, _now| read(response))
+impl Asking for Api {
+    fn operation(&self) -> &'static str {
+        self.operation
     }
 
-    /// The JSON of a success, or what the refusal means.
-    pub(super) fn answer<T: serde::de::DeserializeOwned>(
-        &self,
-        response: &Response<Bytes>,
-    ) -> Result<T, Error> {
-        match response.status().is_success() {
-            true => read_json(self.operation, response.body()),
-            false => Err(self.refused(response)),
-        }
-    }
-
-    /// What a refusal means.
-    pub(super) fn refused(&self, response: &Response<Bytes>) -> Error {
+    fn refused(&self, response: &Response<Bytes>) -> Error {
         refused(self.operation, response)
     }
+}
 
-    /// An answer that contradicts the documentation.
-    pub(super) fn unintelligible(&self, message: &str) -> Error {
-        unintelligible(self.operation, message)
+/// The tenant's place, above the API: `base_url` may be that, or end in the API's path, in any case and with or without
+/// `.0`.
+pub(super) fn root(operation: &'static str, access: &Access) -> Result<String, Error> {
+    let mut root = access.base_url.trim().trim_end_matches('/');
+    for suffix in ["/api/v6.0", "/api/v6", "/api/v5.0", "/api/v5", "/api"] {
+        let start = root.len().saturating_sub(suffix.len());
+        if root.get(start..).is_some_and(|end| end.eq_ignore_ascii_case(suffix)) {
+            root = root[..start].trim_end_matches('/');
+            break;
+        }
     }
-
-    /// An error of this operation.
-    pub(super) fn error(&self, kind: ErrorKind, remedy: Remedy, message: &str) -> Error {
-        Error::new(kind, remedy, self.operation, message)
+    if root.is_empty() {
+        return Err(misconfigured(operation, "the account has no base_url; every tenant has its own"));
     }
+    Ok(root.to_owned())
 }
 
 /// A GUID that may stand in a path.
@@ -153,10 +134,16 @@ pub(super) fn whoami(access: &Access) -> Result<Call<Identity>, Error> {
     let request = api.get("authorization/whoami")?;
     Ok(api.clone().then(request, move |response| {
         let user: WhoAmI = api.answer(&response)?;
-        let name = user.email.or(user.user_name).or(user.user_id);
+        let id = user.user_id.as_deref().map(user_id);
+        let name = user.email.clone().or(user.user_name).or(user.user_id);
         let name = name.ok_or_else(|| api.unintelligible("the answer names no user"))?;
-        Ok(Next::Done(Identity { name }))
+        Ok(Next::Done(Identity { name, id, email: user.email }))
     }))
+}
+
+/// A user's id as it is compared: `whoami` and the placeholder `##SenderUserId##` may write it differently.
+pub(super) fn user_id(text: &str) -> String {
+    guid(text).unwrap_or_else(|| text.trim().to_lowercase())
 }
 
 pub(super) fn fetch_envelope(access: &Access, id: &EnvelopeId) -> Result<Call<Lookup>, Error> {
@@ -354,6 +341,11 @@ fn status(word: &str) -> EnvelopeStatus {
     }
 }
 
+/// A point in time as `find` takes it.
+pub(super) fn day(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
 /// One `find` per status and week, because it has no pages, no "changed since" and no documented cap.
 pub(super) fn changed_since(access: &Access, window: &Window) -> Result<Call<Page<Envelope>>, Error> {
     let api = Api::new("esignanywhere list changes", access)?;
@@ -363,11 +355,10 @@ pub(super) fn changed_since(access: &Access, window: &Window) -> Result<Call<Pag
     let first = window.since.checked_sub(SENT_BEFORE).unwrap_or(Timestamp::UNIX_EPOCH);
     let start = first.checked_add(SLICE.saturating_mul(slice)).unwrap_or(window.until).min(window.until);
     let end = start.checked_add(SLICE).unwrap_or(window.until).min(window.until);
-    let day = |at: Timestamp| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let asked = SWEPT[index];
     // A second more, because the end may be exclusive and we write whole seconds.
     let until = end.checked_add(SignedDuration::from_secs(1)).unwrap_or(end);
-    let find = Find { start_date: day(start), end_date: day(until), status: asked };
+    let find = Find { start_date: day(start), end_date: day(until), status: Some(asked) };
     let request = api.post("envelope/find", &find)?;
     let next = if index + 1 < SWEPT.len() {
         Some(format!("{}.{slice}", index + 1))

@@ -13,7 +13,7 @@ use http::Request;
 
 use super::api::{Api, V5, configuration, envelope_guid, is_other_generation};
 use super::wire::{BulkV5, EnvelopeV5, Files};
-use crate::exchange::{excerpt, is_plain_refusal, safe_id};
+use crate::exchange::{Asking, excerpt, is_plain_refusal, safe_id};
 use crate::listing::ArtifactList;
 
 /// Prefixes of artifact ids: a file of either generation, or one of the platform's own records.

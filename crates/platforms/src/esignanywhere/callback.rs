@@ -39,13 +39,12 @@ pub(super) fn guid(text: &str) -> Option<String> {
 pub(super) fn urls(base: &str) -> Vec<CallbackUrl> {
     let url =
         |place, channel: &str, query: &str| CallbackUrl { place, url: format!("{base}/{channel}?{query}") };
-    let status = "envelopeId=##EnvelopeId##&action=##Action##";
     vec![
-        url("Default Callback URLs > envelope; API: CallbackConfiguration.CallbackUrl", "envelope", status),
+        url("Default Callback URLs > envelope; API: CallbackConfiguration.CallbackUrl", "envelope", ACTION),
         url(
             "Default Callback URLs > status; API: CallbackConfiguration.StatusUpdateCallbackUrl",
             "status",
-            status,
+            ACTION,
         ),
         url(
             "API only: CallbackConfiguration.ActivityActionCallbackConfiguration.Url",
@@ -53,12 +52,29 @@ pub(super) fn urls(base: &str) -> Vec<CallbackUrl> {
             "envelopeId=##EnvelopeId##&workstepId=##WorkstepId##&eventType=##EventType##&source=##Source##\
              &time=##Time##&recipientEmail=##RecipientEmail##&recipientOrder=##RecipientOrder##",
         ),
-        url(
-            "API only, drafts: CallbackConfiguration.AfterSendCallbackUrl",
-            "draft",
-            "draftId=##DraftId##&envelopeId=##EnvelopeId##",
-        ),
+        url("API only, drafts: CallbackConfiguration.AfterSendCallbackUrl", "draft", AFTER_SEND),
     ]
+}
+
+/// The queries of the callbacks that a draft can be given.
+const ACTION: &str = "envelopeId=##EnvelopeId##&action=##Action##";
+const AFTER_SEND: &str = "draftId=##DraftId##&envelopeId=##EnvelopeId##";
+
+/// The URLs that a draft is given, with its id in each.
+pub(super) struct MarkedUrls {
+    pub(super) envelope: String,
+    pub(super) status: String,
+    pub(super) draft: String,
+}
+
+/// The id stands first, so that it stays where a placeholder cuts the URL.
+pub(super) fn marked_urls(base: &str, draft: &str) -> MarkedUrls {
+    let url = |channel: &str, query: &str| format!("{base}/{channel}?draft={draft}&{query}");
+    MarkedUrls {
+        envelope: url("envelope", ACTION),
+        status: url("status", ACTION),
+        draft: url("draft", AFTER_SEND),
+    }
 }
 
 /// The query's values by what they are; blank ones and placeholders that were not replaced count as absent.
@@ -73,6 +89,8 @@ struct Said {
     recipient_email: Option<String>,
     recipient_order: Option<String>,
     draft: Option<String>,
+    /// A parameter for the envelope is there, whatever its value.
+    names_envelope: bool,
     /// The first placeholder that was left as it is, for whoever wonders what is missing.
     unreplaced: Option<String>,
 }
@@ -80,11 +98,11 @@ struct Said {
 impl Said {
     fn read(query: &str) -> Self {
         let mut said = Self::default();
-        let (mut names_envelope, mut names_action) = (false, false);
+        let mut names_action = false;
         let mut unnamed = Vec::new();
         for (name, value) in form::pairs(query) {
             let name = folded(&name);
-            names_envelope |= NAMES_OF_ENVELOPE.contains(&name.as_str());
+            said.names_envelope |= NAMES_OF_ENVELOPE.contains(&name.as_str());
             names_action |= name == NAME_OF_ACTION;
             let value = value.trim();
             if value.is_empty() {
@@ -101,7 +119,7 @@ impl Said {
                 None => {}
             }
         }
-        if !names_envelope {
+        if !said.names_envelope {
             said.envelope = only(unnamed.iter().filter_map(|value| guid(value)));
         }
         if !names_action && said.event_type.is_none() {
@@ -185,7 +203,9 @@ enum Channel {
 /// What the content says outranks the path: integrators give one URL to several kinds.
 fn channel(inbound: &Inbound, said: &Said) -> Channel {
     let path = inbound.channel.as_deref();
-    if said.draft_id().is_some() && said.envelope_id().is_none() {
+    // A draft's id stands in the callbacks of its envelope too; one whose envelope cannot be read is no draft's for that.
+    let is_of_envelope = said.names_envelope && matches!(path, Some("envelope" | "status" | "workstep"));
+    if said.draft_id().is_some() && said.envelope_id().is_none() && !is_of_envelope {
         return Channel::Draft;
     }
     if said.event_type.is_some() && said.action.is_none() {
@@ -221,10 +241,10 @@ pub(super) fn interpret(inbound: &Inbound) -> Interpretation {
     };
     match (channel, &said.event_type, &said.action) {
         (Channel::Workstep, Some(event_type), _) => workstep(&said, event_type, envelope),
-        (Channel::Workstep, None, _) => announced(envelope, None),
+        (Channel::Workstep, None, _) => announced(&said, envelope, None),
         // Where the placeholder starts a fragment the client cuts the URL there; only one action exists here.
-        (Channel::Envelope, _, None) => announced(envelope, Some(ENVELOPE_FINISHED)),
-        (_, _, action) => announced(envelope, action.as_deref()),
+        (Channel::Envelope, _, None) => announced(&said, envelope, Some(ENVELOPE_FINISHED)),
+        (_, _, action) => announced(&said, envelope, action.as_deref()),
     }
 }
 
@@ -249,9 +269,9 @@ fn quarantined(inbound: &Inbound, said: &Said, reason: String) -> Interpretation
 
 /// A callback of the envelope or status kind: an id and an action, no time. `PerhapsNews`, because a second
 /// signer's `workstepFinished` and an `envelopeFinished` triggered anew by hand look like retries.
-fn announced(envelope: EnvelopeId, action: Option<&str>) -> Interpretation {
+fn announced(said: &Said, envelope: EnvelopeId, action: Option<&str>) -> Interpretation {
     let name = action.map(normalised).unwrap_or_default();
-    let notification = notification(&envelope, kind_of_action(&name), action.unwrap_or("unnamed"));
+    let notification = notification(said, &envelope, kind_of_action(&name), action.unwrap_or("unnamed"));
     Interpretation {
         key: IdempotencyKey::new(None, &[b"action", envelope.as_str().as_bytes(), name.as_bytes()]),
         repeat_means: RepeatMeans::PerhapsNews,
@@ -261,7 +281,7 @@ fn announced(envelope: EnvelopeId, action: Option<&str>) -> Interpretation {
     }
 }
 
-fn notification(envelope: &EnvelopeId, kind: NotificationKind, name: &str) -> Notification {
+fn notification(said: &Said, envelope: &EnvelopeId, kind: NotificationKind, name: &str) -> Notification {
     Notification {
         envelope: envelope.clone(),
         kind,
@@ -271,6 +291,7 @@ fn notification(envelope: &EnvelopeId, kind: NotificationKind, name: &str) -> No
         detail: None,
         sender: None,
         name: None,
+        draft: said.draft_id(),
     }
 }
 
@@ -324,7 +345,7 @@ fn workstep(said: &Said, event_type: &str, envelope: EnvelopeId) -> Interpretati
         occurred_at,
         signer: said.recipient_email.as_deref().map(excerpt),
         detail: said.description.as_deref().map(excerpt),
-        ..notification(&envelope, kind_of_event(&name), event_type)
+        ..notification(said, &envelope, kind_of_event(&name), event_type)
     };
     Interpretation {
         key: IdempotencyKey::new(occurred_at, &parts.each_ref().map(|part| part.as_bytes())),
@@ -402,7 +423,7 @@ fn draft(inbound: &Inbound, said: &Said) -> Interpretation {
         envelope.as_ref().map(EnvelopeId::as_str).unwrap_or_default().to_owned(),
         name.to_ascii_lowercase(),
     ];
-    let news = envelope.as_ref().map(|envelope| notification(envelope, NotificationKind::Sent, name));
+    let news = envelope.as_ref().map(|envelope| notification(said, envelope, NotificationKind::Sent, name));
     Interpretation {
         key: IdempotencyKey::new(None, &parts.each_ref().map(|part| part.as_bytes())),
         repeat_means: RepeatMeans::PerhapsNews,

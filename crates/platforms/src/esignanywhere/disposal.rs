@@ -12,7 +12,7 @@ use http::{Method, Response};
 
 use super::api::{Api, V5, envelope_guid, error_of, is_other_generation, names_error};
 use super::wire::{Delete, ErrorAnswer, History};
-use crate::exchange::{excerpt, is_plain_refusal, own_status};
+use crate::exchange::{Asking, excerpt, is_plain_refusal, own_status};
 
 /// The platform deletes running envelopes too, so only a completed one is ever deleted here.
 pub(super) fn dispose(access: &Access, proof: &TransferProof) -> Result<Call<Disposal>, Error> {

@@ -34,6 +34,31 @@ pub(crate) const FACTS: &[Fact] = &[
         confidence: Confidence::SeenInIntegrations,
     },
     Fact {
+        what: "consent of senders",
+        how: "OAuth 2.0 at the tenant's `/Auth/Authorize`; the token is the user's API token",
+        confidence: Confidence::Stated,
+    },
+    Fact {
+        what: "exchange of a code",
+        how: "`POST /ApiToken/Retrieve` as in RFC 6749; a refresh token and an end are taken where there are any",
+        confidence: Confidence::NotVerified,
+    },
+    Fact {
+        what: "page before sending",
+        how: "our page marks the draft and sends it by `draft/send`; the platform does not",
+        confidence: Confidence::Stated,
+    },
+    Fact {
+        what: "metadata of a draft",
+        how: "from the draft or its `configuration`; written by us only where there is none",
+        confidence: Confidence::NotVerified,
+    },
+    Fact {
+        what: "what a draft became",
+        how: "its id is no envelope's; after a lost answer, envelopes sent about then that bear it are searched",
+        confidence: Confidence::NotVerified,
+    },
+    Fact {
         what: "registration",
         how: "URLs are set per envelope or in the organisation's pages; no call for an account's was found",
         confidence: Confidence::NotVerified,

@@ -8,27 +8,38 @@ mod api;
 mod artifacts;
 mod callback;
 mod disposal;
+mod drafts;
 pub(crate) mod facts;
+mod grant;
 mod wire;
 
 #[cfg(test)]
 mod callback_tests;
 #[cfg(test)]
+mod drafts_tests;
+#[cfg(test)]
+mod grant_tests;
+#[cfg(test)]
 mod tests;
 
-use aftersign_core::Error;
 use aftersign_core::artifact::ArtifactRef;
 use aftersign_core::callback::{CallbackSecrets, Inbound, Interpretation, Refusal, Reply};
+use aftersign_core::draft::{Draft, DraftMarks, DraftTrace, SentAs};
 use aftersign_core::envelope::{Envelope, Lookup};
+use aftersign_core::grant::{Departure, Grant, Nonces, OauthApp, Return};
 use aftersign_core::ids::EnvelopeId;
 use aftersign_core::limits::CALLBACK_BODY_BYTES_MAX;
 use aftersign_core::platform::{
-    Access, Call, CallbackUrl, Capabilities, CredentialShape, Disposal, Identity, Page, Platform, Quota,
-    Window,
+    Access, Call, CallbackUrl, Capabilities, CredentialShape, Disposal, Identity, Next, OptionSpec, Page,
+    Platform, Quota, Window,
 };
 use aftersign_core::proof::TransferProof;
+use aftersign_core::secret::Secret;
+use aftersign_core::{Error, Timestamp};
 use bytes::Bytes;
 use http::{Request, Response};
+
+use crate::oauth;
 
 /// The adapter.
 #[derive(Clone, Copy, Debug)]
@@ -39,9 +50,19 @@ impl Platform for ESignAnyWhere {
         "esignanywhere"
     }
 
+    fn title(&self) -> &'static str {
+        "eSignAnyWhere"
+    }
+
     fn capabilities(&self) -> Capabilities {
         // Callback URLs are set per envelope or in the organisation's pages: no call reads or registers an account's.
-        Capabilities { dispose: true, list_changes: true, ..Capabilities::default() }
+        Capabilities {
+            dispose: true,
+            list_changes: true,
+            code_grant: true,
+            before_send_redirect: true,
+            ..Capabilities::default()
+        }
     }
 
     /// Every customer has a host of their own (demo, SaaS, private).
@@ -52,6 +73,10 @@ impl Platform for ESignAnyWhere {
     fn credential_shapes(&self) -> &'static [CredentialShape] {
         const SHAPES: [CredentialShape; 1] = [CredentialShape::of(&["api_token"])];
         &SHAPES
+    }
+
+    fn options(&self) -> &'static [OptionSpec] {
+        &[drafts::INBOX_URL]
     }
 
     fn callback_key_field(&self) -> Option<&'static str> {
@@ -87,6 +112,76 @@ impl Platform for ESignAnyWhere {
 
     fn acknowledge(&self, _inbound: &Inbound) -> Reply {
         Reply::ok("OK")
+    }
+
+    fn begin_grant(
+        &self,
+        access: &Access,
+        app: &OauthApp,
+        nonces: &Nonces,
+    ) -> Result<Next<Departure>, Error> {
+        grant::begin(access, app, nonces)
+    }
+
+    fn read_return(&self, query: &str) -> Option<Return> {
+        oauth::read_return(query)
+    }
+
+    fn finish_grant(
+        &self,
+        access: &Access,
+        app: &OauthApp,
+        _state: &Secret,
+        code: &Secret,
+        keep: &Secret,
+    ) -> Result<Call<Grant>, Error> {
+        grant::finish(access, app, code, keep)
+    }
+
+    fn renew_grant(
+        &self,
+        access: &Access,
+        app: &OauthApp,
+        grant: &Grant,
+    ) -> Option<Result<Call<Grant>, Error>> {
+        grant::renew(access, app, grant)
+    }
+
+    fn draft_id(&self, text: &str) -> Option<String> {
+        callback::guid(text)
+    }
+
+    fn before_send_url(&self, base: &str) -> Option<CallbackUrl> {
+        Some(drafts::before_send_url(base))
+    }
+
+    fn user_id(&self, text: &str) -> String {
+        api::user_id(text)
+    }
+
+    fn fetch_draft(&self, access: &Access, draft: &str) -> Result<Call<Option<Draft>>, Error> {
+        drafts::fetch(access, draft)
+    }
+
+    fn mark_draft(&self, access: &Access, draft: &Draft, marks: &DraftMarks) -> Result<Call<()>, Error> {
+        drafts::mark(access, draft, marks)
+    }
+
+    fn send_draft(&self, access: &Access, draft: &str) -> Result<Call<SentAs>, Error> {
+        drafts::send(access, draft)
+    }
+
+    fn trace_draft(
+        &self,
+        access: &Access,
+        draft: &str,
+        asked_at: Timestamp,
+    ) -> Result<Call<DraftTrace>, Error> {
+        drafts::trace(access, draft, asked_at)
+    }
+
+    fn inbox_url(&self, access: &Access) -> Option<String> {
+        drafts::inbox_url(access)
     }
 
     fn whoami(&self, access: &Access) -> Result<Call<Identity>, Error> {

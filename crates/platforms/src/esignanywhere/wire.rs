@@ -4,7 +4,8 @@
 //! in the envelope but in its configuration.
 
 use aftersign_core::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Map;
 use serde_json::Value;
 
@@ -100,6 +101,16 @@ pub(super) struct Configuration {
     pub(super) meta_data: Option<String>,
     #[serde(deserialize_with = "lenient::value")]
     pub(super) expiration_configuration: Option<Expiration>,
+    #[serde(deserialize_with = "lenient::value")]
+    pub(super) callback_configuration: Option<CallbackConfiguration>,
+}
+
+/// Where an envelope's callbacks go, as far as it is ours to know.
+#[derive(Deserialize, Default)]
+#[serde(default, rename_all = "PascalCase")]
+pub(super) struct CallbackConfiguration {
+    #[serde(deserialize_with = "lenient::text")]
+    pub(super) callback_url: Option<String>,
 }
 
 /// When an envelope expires: one of the two is set.
@@ -179,7 +190,9 @@ pub(super) struct AuditTrail {
 pub(super) struct Find<'a> {
     pub(super) start_date: String,
     pub(super) end_date: String,
-    pub(super) status: &'a str,
+    /// Absent for all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) status: Option<&'a str>,
 }
 
 /// Its answer.
@@ -210,6 +223,97 @@ pub(super) struct FoundEnvelope {
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Delete<'a> {
     pub(super) envelope_id: &'a str,
+}
+
+/// `GET draft/{id}`: an overview whose published schema was not readable, so it may name its id in either way. Its
+/// `configuration` is read for the metadata alone.
+#[derive(Deserialize, Default)]
+#[serde(default, rename_all = "PascalCase")]
+pub(super) struct DraftOverview {
+    #[serde(alias = "DraftId", deserialize_with = "lenient::text")]
+    pub(super) id: Option<String>,
+    #[serde(deserialize_with = "lenient::text")]
+    pub(super) name: Option<String>,
+    /// The outer level tells whether it is said at all.
+    #[serde(deserialize_with = "said")]
+    pub(super) meta_data: Option<Option<String>>,
+    pub(super) documents: Option<IgnoredAny>,
+    pub(super) activities: Option<IgnoredAny>,
+}
+
+/// A text or its absence, where the member itself is there. What is no text is there all the same.
+fn said<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<String>>, D::Error> {
+    Ok(Some(match Value::deserialize(from)? {
+        Value::Null => None,
+        Value::String(text) => Some(text).filter(|text| !text.trim().is_empty()),
+        other => Some(other.to_string()),
+    }))
+}
+
+/// `POST draft/update`. What is left out stays as it is.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct UpdateDraft<'a> {
+    pub(super) draft_id: &'a str,
+    pub(super) callback_configuration: DraftCallbacks,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) meta_data: Option<String>,
+}
+
+/// The callbacks of an envelope to be.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct DraftCallbacks {
+    pub(super) callback_url: String,
+    pub(super) status_update_callback_url: String,
+    pub(super) after_send_callback_url: String,
+}
+
+/// The free text that we put into a draft without one.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OwnMetadata {
+    pub(super) aftersign: Origin,
+}
+
+/// Where an envelope came from.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Origin {
+    pub(super) account: String,
+    pub(super) draft: String,
+}
+
+/// `POST draft/send`.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct SendDraft<'a> {
+    pub(super) draft_id: &'a str,
+}
+
+/// Its answer: one of the two is there.
+#[derive(Deserialize, Default)]
+#[serde(default, rename_all = "PascalCase")]
+pub(super) struct DraftSent {
+    #[serde(deserialize_with = "lenient::value")]
+    pub(super) envelope: Option<SentEnvelope>,
+    pub(super) envelope_bulk: Option<SentBulk>,
+}
+
+/// One envelope that a draft became.
+#[derive(Deserialize, Default)]
+#[serde(default, rename_all = "PascalCase")]
+pub(super) struct SentEnvelope {
+    #[serde(deserialize_with = "lenient::text")]
+    pub(super) envelope_id: Option<String>,
+}
+
+/// The envelopes of a bulk.
+#[derive(Deserialize, Default)]
+#[serde(default, rename_all = "PascalCase")]
+pub(super) struct SentBulk {
+    #[serde(deserialize_with = "lenient::rows")]
+    pub(super) envelope_bulk_children: Vec<Option<SentEnvelope>>,
 }
 
 /// `GET envelope/{id}`, version 5.

@@ -1,17 +1,16 @@
 //! Where and with what OneSpan's API is called: regions, the kinds of access, and what refusals mean.
 
-use aftersign_core::platform::{ACCESS_TOKEN, Access, Call, Next};
+use aftersign_core::platform::{ACCESS_TOKEN, Access};
 use aftersign_core::{Error, ErrorKind, Remedy};
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use super::wire::ErrorAnswer;
 use crate::exchange::{
-    Body, excerpt, is_page, misconfigured, read_json, refused_by_status, refused_by_stranger, request,
-    retry_after, secret_header, unintelligible,
+    Asking, Body, excerpt, is_page, misconfigured, refused_by_status, refused_by_stranger, request,
+    retry_after, secret_header,
 };
 
 /// JSON as the API versions it (official OpenAPI).
@@ -90,20 +89,6 @@ impl Api {
         self.send(Method::GET, path, JSON, Bytes::new())
     }
 
-    /// Pairs a request with its reader.
-    pub(super) fn then<T>(
-        &self,
-        request: Request<Bytes>,
-        read: impl FnOnce(Response<Bytes>) -> Result<Next<T>, Error> + Send + 'static,
-    ) -> Call<T> {
-        Call::new(self.operation, request, move |response, _now| read(response))
-    }
-
-    /// The JSON of a success, or what the refusal means.
-    pub(super) fn answer<T: DeserializeOwned>(&self, response: &Response<Bytes>) -> Result<T, Error> {
-        answer(self.operation, response)
-    }
-
     /// Whether a change was taken. Its body may be empty, JSON or a plain word; a stranger's page says nothing.
     pub(super) fn taken(&self, response: &Response<Bytes>) -> Result<(), Error> {
         if !response.status().is_success() {
@@ -114,20 +99,15 @@ impl Api {
             false => Ok(()),
         }
     }
+}
 
-    /// What a refusal means.
-    pub(super) fn refused(&self, response: &Response<Bytes>) -> Error {
+impl Asking for Api {
+    fn operation(&self) -> &'static str {
+        self.operation
+    }
+
+    fn refused(&self, response: &Response<Bytes>) -> Error {
         refused(self.operation, response)
-    }
-
-    /// An answer that contradicts the documentation.
-    pub(super) fn unintelligible(&self, message: &str) -> Error {
-        unintelligible(self.operation, message)
-    }
-
-    /// An error of this operation.
-    pub(super) fn error(&self, kind: ErrorKind, remedy: Remedy, message: &str) -> Error {
-        Error::new(kind, remedy, self.operation, message)
     }
 }
 
@@ -152,13 +132,6 @@ pub(super) fn json_body(operation: &'static str, body: &impl Serialize) -> Resul
     let body = serde_json::to_vec(body)
         .map_err(|error| misconfigured(operation, "the request has no JSON form").caused_by(error))?;
     Ok(Bytes::from(body))
-}
-
-fn answer<T: DeserializeOwned>(operation: &'static str, response: &Response<Bytes>) -> Result<T, Error> {
-    match response.status().is_success() {
-        true => read_json(operation, response.body()),
-        false => Err(refused(operation, response)),
-    }
 }
 
 /// What a refusal means: decided by status, as the vendor's keys (`error.<class>.<detail>`) follow it. The

@@ -15,7 +15,7 @@ use super::access::{Api, JSON, json_body};
 use super::api::ROWS_MAX;
 use super::callback::{EVENTS, EVENTS_NOT_EVERYWHERE};
 use super::wire::{RegisterCallback, RegisteredCallback, RetentionPolicy, SenderList, Session};
-use crate::exchange::{misconfigured, own_status};
+use crate::exchange::{Asking, misconfigured, own_status};
 
 /// Senders per page: the most that is allowed.
 const PAGE_SIZE: u64 = 100;
@@ -27,9 +27,10 @@ pub(super) fn whoami(access: &Access) -> Result<Call<Identity>, Error> {
     Ok(api.clone().then(request, move |response| {
         let session: Session = api.answer(&response)?;
         let of_account = session.account.and_then(|account| account.name.or(account.id));
-        let name = session.user.and_then(|user| user.email).or(of_account);
+        let (email, id) = session.user.map(|user| (user.email, user.id)).unwrap_or_default();
+        let name = email.clone().or(of_account);
         let name = name.ok_or_else(|| api.unintelligible("the session names neither user nor account"))?;
-        Ok(Next::Done(Identity { name }))
+        Ok(Next::Done(Identity { name, id, email }))
     }))
 }
 

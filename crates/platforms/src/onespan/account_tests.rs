@@ -204,6 +204,9 @@ fn the_registered_callback_is_read_without_its_secrets() {
     let session = include_str!("fixtures/session.json");
     let identity = result(OneSpan.whoami(&access(&OneSpan)), [answer(200, session)]).unwrap();
     assert_eq!(identity.name, "sender@example.com");
+    assert_eq!(identity.email.as_deref(), Some("sender@example.com"));
+    assert_eq!(identity.id.as_deref(), Some("18EZDL44xgsX"));
+    assert_eq!(OneSpan.key_fields(), ["api_key"]);
     let read =
         |status, body: &'static str| result(OneSpan.registration(&access(&OneSpan)), [answer(status, body)]);
     let registered = read(200, REGISTERED).unwrap();

@@ -21,7 +21,7 @@ use serde_json::json;
 use super::access::{Api, JSON, json_body, refused};
 use super::callback::{CONSENT, is_package_id};
 use super::wire::{Approval, AttachedFile, Package, PackageList, Person, Role, SigningStatus, Trash};
-use crate::exchange::{excerpt, is_disturbed, option, own_status, safe_id};
+use crate::exchange::{Asking, excerpt, is_disturbed, option, own_status, safe_id};
 
 /// What stands in a path segment as it is (RFC 3986, unreserved); `=` at the end of ids does not.
 const IN_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');

@@ -159,6 +159,7 @@ fn understood(kind: &str, callback: &Callback) -> Result<Interpretation, String>
         detail: about.detail,
         sender: None,
         name: None,
+        draft: None,
     });
     Ok(Interpretation {
         key: key(kind, callback, occurred_at),

@@ -56,6 +56,10 @@ impl Platform for OneSpan {
         "onespan"
     }
 
+    fn title(&self) -> &'static str {
+        "OneSpan Sign"
+    }
+
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             dispose: true,

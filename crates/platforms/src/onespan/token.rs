@@ -19,7 +19,7 @@ use serde::de::DeserializeOwned;
 use super::access::{Api, json_body, refused, root};
 use super::account::{next_row, senders_path};
 use super::wire::{ClientAppRequest, ClientAppToken, OAuthToken, SenderList};
-use crate::exchange::{misconfigured, request, secret_header, unintelligible, without_mark};
+use crate::exchange::{Asking, misconfigured, request, secret_header, unintelligible, without_mark};
 
 /// The credential's field that says which of the two it is for, and its values.
 pub(super) const FLOW: &str = "flow";

@@ -296,5 +296,6 @@ pub(super) fn news(id: &str, kind: NotificationKind, word: &str) -> Notification
         detail: None,
         sender: None,
         name: None,
+        draft: None,
     }
 }

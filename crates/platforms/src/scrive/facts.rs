@@ -31,6 +31,16 @@ pub(crate) const FACTS: &[Fact] = &[
         confidence: Confidence::Stated,
     },
     Fact {
+        what: "consent of users",
+        how: "OAuth 1.0 in three steps by `GET`; no end and no renewal; FULL_ACCESS only where the scope asks for it",
+        confidence: Confidence::Stated,
+    },
+    Fact {
+        what: "who the user is",
+        how: "the author of a document of one's own; a user without documents has no name",
+        confidence: Confidence::NotVerified,
+    },
+    Fact {
         what: "files of a document",
         how: "the sealed PDF with its evidence inside, loose attachments, history and record; a ZIP for qualified signatures",
         confidence: Confidence::Stated,

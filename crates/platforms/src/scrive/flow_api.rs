@@ -25,7 +25,7 @@ use super::flow::{document_ids, leaves_open, needs_documents, participants, stat
 use super::flow_id;
 use super::seal::extension_of_all;
 use super::wire::{Document, Instance};
-use crate::exchange::{is_disturbed, misconfigured, option, own_status, without_mark};
+use crate::exchange::{Asking, is_disturbed, misconfigured, option, own_status, without_mark};
 use crate::listing::ArtifactList;
 
 /// The artifact that is the instance's own record.

@@ -12,6 +12,7 @@ mod errors;
 pub(crate) mod facts;
 mod flow;
 mod flow_api;
+mod grant;
 mod redaction;
 mod retention;
 mod seal;
@@ -20,6 +21,8 @@ mod wire;
 
 #[cfg(test)]
 mod disposal_tests;
+#[cfg(test)]
+mod grant_tests;
 #[cfg(test)]
 mod news_tests;
 #[cfg(test)]
@@ -34,14 +37,16 @@ mod tests;
 use aftersign_core::artifact::{ArtifactKind, ArtifactRef};
 use aftersign_core::callback::{CallbackSecrets, Inbound, Interpretation, Refusal, Reply};
 use aftersign_core::envelope::{Envelope, Lookup};
+use aftersign_core::grant::{Departure, Grant, Nonces, OauthApp, Return};
 use aftersign_core::ids::EnvelopeId;
 use aftersign_core::limits::CALLBACK_BODY_BYTES_MAX;
 use aftersign_core::platform::{
-    Access, Call, CallbackUrl, Capabilities, CredentialShape, Disposal, Identity, OptionSpec, Page, Platform,
-    Quota, Retention, Window,
+    Access, Call, CallbackUrl, Capabilities, CredentialShape, Disposal, Identity, Next, OptionSpec, Page,
+    Platform, Quota, Retention, Window,
 };
 use aftersign_core::proof::TransferProof;
 use aftersign_core::rule::DisposePolicy;
+use aftersign_core::secret::Secret;
 use aftersign_core::{Error, ErrorKind, Remedy};
 use bytes::Bytes;
 use http::{Request, Response};
@@ -102,14 +107,18 @@ impl Platform for Scrive {
         "scrive"
     }
 
+    fn title(&self) -> &'static str {
+        "Scrive"
+    }
+
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             dispose: true,
             list_changes: true,
             extends_seals: true,
             retention: true,
-            // Callbacks are set per document and flow: no account-wide one can be read or registered. Scrive's grant
-            // is OAuth 1.0, so there is no code grant.
+            code_grant: true,
+            // Callbacks are set per document and flow: no account-wide one can be read or registered.
             ..Capabilities::default()
         }
     }
@@ -188,6 +197,35 @@ impl Platform for Scrive {
 
     fn redacted_body(&self, inbound: &Inbound) -> Option<Vec<u8>> {
         redaction::redacted_body(&inbound.body)
+    }
+
+    /// By OAuth 1.0: the application must be given a temporary token first.
+    fn begin_grant(
+        &self,
+        access: &Access,
+        app: &OauthApp,
+        _nonces: &Nonces,
+    ) -> Result<Next<Departure>, Error> {
+        grant::begin(access, app).map(Next::Then)
+    }
+
+    fn read_return(&self, query: &str) -> Option<Return> {
+        grant::read_return(query)
+    }
+
+    fn finish_grant(
+        &self,
+        access: &Access,
+        app: &OauthApp,
+        state: &Secret,
+        code: &Secret,
+        keep: &Secret,
+    ) -> Result<Call<Grant>, Error> {
+        grant::finish(access, app, state, code, keep)
+    }
+
+    fn granted(&self, access: &Access, app: Option<&OauthApp>, grant: &Grant) -> Access {
+        access.clone().with_credential(grant::credential(app, grant))
     }
 
     fn whoami(&self, access: &Access) -> Result<Call<Identity>, Error> {

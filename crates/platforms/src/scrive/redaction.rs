@@ -7,9 +7,8 @@
 use percent_encoding::{percent_decode, percent_encode};
 use serde::de::IgnoredAny;
 
-use super::api::RESERVED;
 use crate::exchange::without_mark;
-use crate::form;
+use crate::form::{self, RESERVED};
 
 /// Members whose values are capabilities, with all that is inside them; without underscores, as the first API writes.
 const SECRETS: [&str; 4] = ["accesstoken", "accesslinks", "apicallbackurl", "apideliveryurl"];

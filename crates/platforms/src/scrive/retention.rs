@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::api::Api;
 use super::wire::id_text;
+use crate::exchange::Asking;
 
 /// The policies of an answer: the user's own and that of the company. The stricter one holds.
 const POLICIES: [&str; 2] = ["data_retention_policy", "company_data_retention_policy"];

@@ -166,6 +166,15 @@ pub(super) struct Field {
     pub(super) value: Option<String>,
 }
 
+/// `GET getprofile`, as far as it is of use.
+#[derive(Deserialize)]
+pub(super) struct Profile {
+    #[serde(default, deserialize_with = "lenient::text")]
+    pub(super) id: Option<String>,
+    #[serde(default, deserialize_with = "lenient::text")]
+    pub(super) email: Option<String>,
+}
+
 /// `GET documents/list`.
 #[derive(Deserialize)]
 pub(super) struct DocumentList {

@@ -18,6 +18,7 @@ use crate::exchange::{Answer, Inbound, Operation, perform};
 use crate::faults::{Fault, OperationClass};
 use crate::ledger::Outcome;
 use crate::life;
+use crate::people::{Caller, oauth};
 use crate::world::{State, World};
 
 /// Calls per minute.
@@ -85,29 +86,38 @@ impl<'a> Endpoint<'a> {
 
 /// Answers a request below `/dropbox-sign/v3`.
 pub(crate) async fn handle(world: &Arc<World>, inbound: &Inbound, path: &[&str]) -> Option<Answer> {
-    let account = match authenticate(world, inbound) {
-        Ok(account) => account,
+    let caller = match authenticate(world, inbound) {
+        Ok(caller) => caller,
         Err(message) => return Some(error(401, "unauthorized", message)),
     };
     let endpoint = match Endpoint::parse(inbound, path) {
         Ok(endpoint) => endpoint,
         Err(answer) => return Some(answer),
     };
-    let limits = match count_call(world, &account, endpoint) {
+    let limits = match count_call(world, &caller, endpoint) {
         Ok(headers) => headers,
         Err(answer) => return Some(answer),
     };
     let operation = Operation {
         vendor: Vendor::DropboxSign,
         class: endpoint.class(),
-        key: format!("{account}/{endpoint:?}/{}", inbound.query("page").unwrap_or_default()),
+        key: format!("{caller}/{endpoint:?}/{}", inbound.query("page").unwrap_or_default()),
     };
-    let work = answer(world, &account, inbound, endpoint);
+    let work = answer(world, &caller, inbound, endpoint);
     let mut answer = perform(world, &operation, spoiled, work).await?;
     for (name, value) in limits {
         answer.headers.push((name, value));
     }
     Some(answer)
+}
+
+/// Answers a request below `/dropbox-sign/oauth`.
+pub(crate) async fn handle_grant(world: &World, inbound: &Inbound, path: &[&str]) -> Option<Answer> {
+    match path {
+        ["authorize"] => Some(oauth::authorize(world, inbound, Vendor::DropboxSign)),
+        ["token"] => oauth::token(world, inbound, Vendor::DropboxSign, spoiled).await,
+        _ => Some(not_found()),
+    }
 }
 
 fn error(status: u16, name: &str, message: &str) -> Answer {
@@ -132,11 +142,15 @@ fn spoiled(fault: Fault) -> Answer {
     }
 }
 
-/// The id of the account whose key was given.
-fn authenticate(world: &World, inbound: &Inbound) -> Result<String, &'static str> {
+/// Whose key or token was given.
+fn authenticate(world: &World, inbound: &Inbound) -> Result<Caller, &'static str> {
     let Some(value) = inbound.header("authorization") else {
         return Err("Unauthorized user. No credentials supplied.");
     };
+    if let Some(token) = value.strip_prefix("Bearer ") {
+        let caller = world.change(|s| s.people.caller(Vendor::DropboxSign, token.trim()));
+        return caller.ok_or("Unauthorized access token");
+    }
     let decoded = value
         .strip_prefix("Basic ")
         .and_then(|encoded| BASE64.decode(encoded.trim()).ok())
@@ -151,7 +165,7 @@ fn authenticate(world: &World, inbound: &Inbound) -> Result<String, &'static str
             s.accounts
                 .values()
                 .find(|account| account.spec.vendor == Vendor::DropboxSign && account.spec.api_key == key)
-                .map(|account| account.spec.id.clone())
+                .map(|account| Caller { account: account.spec.id.clone(), user: None })
         })
         .ok_or("Unauthorized api key")
 }
@@ -168,7 +182,7 @@ fn rate_headers(limit: u32, remaining: u32, left: Duration) -> Vec<(&'static str
 
 fn count_call(
     world: &World,
-    account: &str,
+    caller: &Caller,
     endpoint: Endpoint<'_>,
 ) -> Result<Vec<(&'static str, String)>, Answer> {
     let minute = world.pace.minutes(1.0);
@@ -178,7 +192,7 @@ fn count_call(
         if let Some(id) = endpoint.envelope() {
             s.count_api_call(id);
         }
-        let account = s.accounts.get_mut(account)?;
+        let account = s.accounts.get_mut(&caller.account)?;
         let window = if files { &mut account.files } else { &mut account.general };
         let counted = window.count(limit, minute);
         if counted.is_err() {
@@ -197,25 +211,30 @@ fn count_call(
     }
 }
 
-async fn answer(world: &Arc<World>, account: &str, inbound: &Inbound, endpoint: Endpoint<'_>) -> Answer {
+async fn answer(world: &Arc<World>, caller: &Caller, inbound: &Inbound, endpoint: Endpoint<'_>) -> Answer {
     match endpoint {
-        Endpoint::Account => account_answer(world, account),
-        Endpoint::SetCallbackUrl => set_callback_url(world, account, inbound),
-        Endpoint::App(id) => app_answer(world, account, id),
-        Endpoint::List => list(world, account, inbound),
-        Endpoint::Request(id) => request(world, account, id),
-        Endpoint::Files { id, zip } => files(world, account, id, zip),
-        Endpoint::Cancel(id) => cancel(world, account, id),
-        Endpoint::Remove(id) => remove(world, account, id).await,
+        Endpoint::Account => account_answer(world, caller),
+        Endpoint::SetCallbackUrl => set_callback_url(world, caller, inbound),
+        Endpoint::App(id) => app_answer(world, caller, id),
+        Endpoint::List => list(world, caller, inbound),
+        Endpoint::Request(id) => request(world, caller, id),
+        Endpoint::Files { id, zip } => files(world, caller, id, zip),
+        Endpoint::Cancel(id) => cancel(world, caller, id),
+        Endpoint::Remove(id) => remove(world, caller, id).await,
     }
 }
 
-fn account_answer(world: &World, account: &str) -> Answer {
+fn account_answer(world: &World, caller: &Caller) -> Answer {
     world.look(|s| {
-        let Some(account) = s.accounts.get(account) else { return not_found() };
+        let Some(account) = s.accounts.get(&caller.account) else { return not_found() };
+        let user = caller.user.as_ref().and_then(|user| s.people.user(user));
+        let (id, email) = match user {
+            Some(user) => (user.id.clone(), user.email.clone()),
+            None => (account_guid(world.seed, account), format!("{}@example.com", account.spec.id)),
+        };
         Answer::ok(json!({ "account": {
-            "account_id": account_guid(world.seed, account),
-            "email_address": format!("{}@example.com", account.spec.id),
+            "account_id": id,
+            "email_address": email,
             "is_locked": false,
             "is_paid_hs": true,
             "is_paid_hf": false,
@@ -231,7 +250,7 @@ fn account_answer(world: &World, account: &str) -> Answer {
     })
 }
 
-fn set_callback_url(world: &World, account: &str, inbound: &Inbound) -> Answer {
+fn set_callback_url(world: &World, caller: &Caller, inbound: &Inbound) -> Answer {
     let Some(url) = inbound.json().and_then(|body| body["callback_url"].as_str().map(str::to_owned)) else {
         return error(400, "bad_request", "Nothing to update");
     };
@@ -239,17 +258,17 @@ fn set_callback_url(world: &World, account: &str, inbound: &Inbound) -> Answer {
         return error(400, "bad_request", &format!("Invalid url for callback_url : {url}"));
     }
     world.change(|s| {
-        if let Some(account) = s.accounts.get_mut(account) {
+        if let Some(account) = s.accounts.get_mut(&caller.account) {
             account.spec.callback_url.clone_from(&url);
             account.callback_url = Some(url);
             account.consecutive_failures = 0;
         }
     });
-    account_answer(world, account)
+    account_answer(world, caller)
 }
 
-fn app_answer(world: &World, account: &str, id: &str) -> Answer {
-    world.look(|s| match s.accounts.get(account) {
+fn app_answer(world: &World, caller: &Caller, id: &str) -> Answer {
+    world.look(|s| match s.accounts.get(&caller.account) {
         Some(account) if client_id(world.seed, account) == id => Answer::ok(json!({ "api_app": {
             "client_id": id,
             "name": account.spec.id,
@@ -266,8 +285,8 @@ fn app_answer(world: &World, account: &str, id: &str) -> Answer {
     })
 }
 
-fn request(world: &World, account: &str, id: &str) -> Answer {
-    world.look(|s| match (s.visible(account, id), s.accounts.get(account)) {
+fn request(world: &World, caller: &Caller, id: &str) -> Answer {
+    world.look(|s| match (s.visible(caller, id), s.accounts.get(&caller.account)) {
         (Some(envelope), Some(account)) => match envelope.visible_outcome() {
             Outcome::Cancelled => gone(),
             outcome => Answer::ok(json!({
@@ -282,7 +301,7 @@ fn gone() -> Answer {
     error(410, "deleted", "This resource has been deleted")
 }
 
-fn list(world: &World, account: &str, inbound: &Inbound) -> Answer {
+fn list(world: &World, caller: &Caller, inbound: &Inbound) -> Answer {
     let number = |name: &str, default: usize| match inbound.query(name) {
         None => Some(default),
         Some(text) => text.parse().ok().filter(|&value: &usize| value >= 1),
@@ -295,7 +314,7 @@ fn list(world: &World, account: &str, inbound: &Inbound) -> Answer {
         return error(400, "bad_request", "Invalid query");
     };
     world.look(|s| {
-        let all = found(world, s, account, &query);
+        let all = found(world, s, caller, &query);
         let pages = all.len().div_ceil(size).max(1);
         let items: Vec<Value> = all.iter().skip((page - 1) * size).take(size).cloned().collect();
         Answer::ok(json!({
@@ -306,11 +325,11 @@ fn list(world: &World, account: &str, inbound: &Inbound) -> Answer {
 }
 
 /// The matching requests, the newest first; the index lags behind.
-fn found(world: &World, state: &State, account_id: &str, query: &Query) -> Vec<Value> {
-    let Some(account) = state.accounts.get(account_id) else { return Vec::new() };
+fn found(world: &World, state: &State, caller: &Caller, query: &Query) -> Vec<Value> {
+    let Some(account) = state.accounts.get(&caller.account) else { return Vec::new() };
     let now = std::time::Instant::now();
     let mut all: Vec<Value> = state
-        .of_account(account_id)
+        .seen_by(caller)
         .filter(|envelope| envelope.listed_from <= now && envelope.visible_outcome() != Outcome::Cancelled)
         .filter(|envelope| query.matches(envelope))
         .map(|envelope| signature_request(world, account, envelope, envelope.visible_outcome()))
@@ -319,13 +338,13 @@ fn found(world: &World, state: &State, account_id: &str, query: &Query) -> Vec<V
     all
 }
 
-fn files(world: &World, account: &str, id: &str, zip: bool) -> Answer {
+fn files(world: &World, caller: &Caller, id: &str, zip: bool) -> Answer {
     enum Found {
         Answer(Answer),
         Artifact(Arc<Artifact>),
     }
     let found = world.look(|s| {
-        let Some(envelope) = s.visible(account, id) else { return Found::Answer(not_found()) };
+        let Some(envelope) = s.visible(caller, id) else { return Found::Answer(not_found()) };
         match envelope.visible_outcome() {
             Outcome::Cancelled => Found::Answer(gone()),
             Outcome::Expired => {
@@ -354,9 +373,9 @@ fn files(world: &World, account: &str, id: &str, zip: bool) -> Answer {
     }
 }
 
-fn cancel(world: &Arc<World>, account: &str, id: &str) -> Answer {
+fn cancel(world: &Arc<World>, caller: &Caller, id: &str) -> Answer {
     let refusal = world.change(|s| {
-        if s.visible(account, id).is_none() {
+        if s.visible(caller, id).is_none() {
             return Some(not_found());
         }
         let envelope = s.envelope_mut(id)?;
@@ -379,8 +398,8 @@ fn cancel(world: &Arc<World>, account: &str, id: &str) -> Answer {
     })
 }
 
-async fn remove(world: &World, account: &str, id: &str) -> Answer {
-    let outcome = world.look(|s| s.visible(account, id).map(|envelope| envelope.visible_outcome()));
+async fn remove(world: &World, caller: &Caller, id: &str) -> Answer {
+    let outcome = world.look(|s| s.visible(caller, id).map(|envelope| envelope.visible_outcome()));
     match outcome {
         None => not_found(),
         Some(Outcome::Completed | Outcome::Declined) => {

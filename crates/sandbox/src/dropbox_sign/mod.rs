@@ -7,7 +7,7 @@ mod search;
 
 use std::sync::Arc;
 
-pub(crate) use api::handle;
+pub(crate) use api::{handle, handle_grant};
 pub(crate) use payload::{callback_test, callbacks};
 
 use crate::content::{Artifact, Source};

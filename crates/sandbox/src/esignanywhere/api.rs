@@ -1,18 +1,20 @@
 //! The endpoints of API v6 that an archiving client needs. Only GET, with parameters in the path, and POST, with everything in
 //! the body.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use http::{Method, StatusCode};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{error, missing_envelope, model, spoiled};
+use super::{draft, error, missing_envelope, model, spoiled};
 use crate::config::Vendor;
 use crate::exchange::{Answer, Inbound, Operation, perform};
 use crate::faults::OperationClass;
 use crate::ledger::Outcome;
 use crate::life::{self, Step};
+use crate::people::Caller;
 use crate::rng::Rng;
 use crate::world::{Envelope, World};
 
@@ -38,6 +40,10 @@ enum Endpoint {
     Bulk(String),
     BulkFind,
     BulkDelete(String),
+    Draft(String),
+    DraftConfiguration(String),
+    DraftUpdate(String),
+    DraftSend(String),
 }
 
 impl Endpoint {
@@ -59,6 +65,8 @@ impl Endpoint {
                 ["envelope", envelope, "history"] => Ok(Endpoint::History(id(envelope))),
                 ["file", file] => Ok(Endpoint::File(id(file))),
                 ["envelopebulk", bulk] => Ok(Endpoint::Bulk(id(bulk))),
+                ["draft", draft] => Ok(Endpoint::Draft(id(draft))),
+                ["draft", draft, "configuration"] => Ok(Endpoint::DraftConfiguration(id(draft))),
                 _ => Err(Answer::empty(StatusCode::NOT_FOUND)),
             };
         }
@@ -74,6 +82,8 @@ impl Endpoint {
             ["envelope", "unlock"] => body_id(inbound, "EnvelopeId").map(Endpoint::Unlock),
             ["envelopebulk", "find"] => Ok(Endpoint::BulkFind),
             ["envelopebulk", "delete"] => body_id(inbound, "EnvelopeBulkId").map(Endpoint::BulkDelete),
+            ["draft", "update"] => body_id(inbound, "DraftId").map(Endpoint::DraftUpdate),
+            ["draft", "send"] => body_id(inbound, "DraftId").map(Endpoint::DraftSend),
             _ => Err(Answer::empty(StatusCode::NOT_FOUND)),
         }
     }
@@ -86,7 +96,9 @@ impl Endpoint {
             | Endpoint::Remind(_)
             | Endpoint::RestartExpired(_)
             | Endpoint::Unlock(_)
-            | Endpoint::BulkDelete(_) => OperationClass::Write,
+            | Endpoint::BulkDelete(_)
+            | Endpoint::DraftUpdate(_)
+            | Endpoint::DraftSend(_) => OperationClass::Write,
             _ => OperationClass::Read,
         }
     }
@@ -121,7 +133,7 @@ fn body_id(inbound: &Inbound, name: &str) -> Result<String, Answer> {
 pub(super) async fn handle(
     world: &Arc<World>,
     inbound: &Inbound,
-    account: &str,
+    caller: &Caller,
     path: &[&str],
 ) -> Option<Answer> {
     let endpoint = match Endpoint::parse(inbound, path) {
@@ -134,53 +146,61 @@ pub(super) async fn handle(
     let operation = Operation {
         vendor: Vendor::ESignAnyWhere,
         class: endpoint.class(),
-        key: format!("{account}/v6/{endpoint:?}"),
+        key: format!("{caller}/v6/{endpoint:?}"),
     };
-    perform(world, &operation, spoiled, answer(world, account, inbound, &endpoint)).await
+    if let Endpoint::DraftSend(id) = &endpoint
+        && let ControlFlow::Break(answer) = draft::ask_to_send(world, caller, id)
+    {
+        return answer;
+    }
+    perform(world, &operation, spoiled, answer(world, caller, inbound, &endpoint)).await
 }
 
-async fn answer(world: &Arc<World>, account: &str, inbound: &Inbound, endpoint: &Endpoint) -> Answer {
+async fn answer(world: &Arc<World>, caller: &Caller, inbound: &Inbound, endpoint: &Endpoint) -> Answer {
     match endpoint {
         Endpoint::Validate => Answer::empty(StatusCode::OK),
-        Endpoint::WhoAmI => who_am_i(world, account),
+        Endpoint::WhoAmI => who_am_i(world, caller),
         Endpoint::Version => Answer::ok(json!({ "Version": "24.2.0.0" })),
-        Endpoint::Get(id) => of_v6(world, account, id, model::overview),
-        Endpoint::Configuration(id) => world.look(|s| match s.accounts.get(account) {
-            Some(spec) => shown(s.visible(account, id), |envelope| model::configuration(spec, envelope)),
+        Endpoint::Get(id) => of_v6(world, caller, id, model::overview),
+        Endpoint::Configuration(id) => world.look(|s| match s.accounts.get(&caller.account) {
+            Some(spec) => shown(s.visible(caller, id), |envelope| model::configuration(spec, envelope)),
             None => missing_envelope(),
         }),
-        Endpoint::Elements(id) => of_v6(world, account, id, |_| json!({ "Elements": null })),
+        Endpoint::Elements(id) => of_v6(world, caller, id, |_| json!({ "Elements": null })),
         Endpoint::ViewerLinks(id) => world.look(|s| {
-            s.visible(account, id).map_or_else(missing_envelope, |_| Answer::ok(json!({ "ViewerLinks": [] })))
+            s.visible(caller, id).map_or_else(missing_envelope, |_| Answer::ok(json!({ "ViewerLinks": [] })))
         }),
         Endpoint::Files(id) => world.look(|s| {
-            s.visible(account, id)
-                .map_or_else(missing_envelope, |envelope| Answer::ok(model::files(envelope)))
+            s.visible(caller, id).map_or_else(missing_envelope, |envelope| Answer::ok(model::files(envelope)))
         }),
         Endpoint::History(id) => world.look(|s| {
             // A deleted envelope still has a history.
-            let envelope = s.envelope(id).filter(|envelope| envelope.account_id == account);
+            let envelope = s.envelope(id).filter(|envelope| caller.sees(envelope));
             envelope.map_or_else(missing_envelope, |envelope| Answer::ok(model::history(envelope)))
         }),
-        Endpoint::File(id) => file(world, account, id),
-        Endpoint::Find => find(world, account, inbound),
-        Endpoint::Delete(id) => delete(world, account, id).await,
-        Endpoint::Cancel(id) => cancel(world, account, id),
-        Endpoint::Remind(id) => remind(world, account, id),
-        Endpoint::RestartExpired(id) => restart(world, account, id),
-        Endpoint::Unlock(id) => world.look(|s| match s.visible(account, id) {
+        Endpoint::File(id) => file(world, caller, id),
+        Endpoint::Find => find(world, caller, inbound),
+        Endpoint::Delete(id) => delete(world, caller, id).await,
+        Endpoint::Cancel(id) => cancel(world, caller, id),
+        Endpoint::Remind(id) => remind(world, caller, id),
+        Endpoint::RestartExpired(id) => restart(world, caller, id),
+        Endpoint::Unlock(id) => world.look(|s| match s.visible(caller, id) {
             None => missing_envelope(),
             Some(_) => error(400, "ERR0061", "The envelope is not locked."),
         }),
-        Endpoint::Bulk(id) => bulk(world, account, id),
-        Endpoint::BulkFind => bulk_find(world, account),
-        Endpoint::BulkDelete(id) => bulk_delete(world, account, id).await,
+        Endpoint::Bulk(id) => bulk(world, caller, id),
+        Endpoint::BulkFind => bulk_find(world, caller),
+        Endpoint::BulkDelete(id) => bulk_delete(world, caller, id).await,
+        Endpoint::Draft(id) => draft::get(world, caller, id),
+        Endpoint::DraftConfiguration(id) => draft::configuration(world, caller, id),
+        Endpoint::DraftUpdate(id) => draft::update(world, caller, id, inbound),
+        Endpoint::DraftSend(id) => draft::send(world, caller, id),
     }
 }
 
 /// What version 6 says of an envelope that it may refuse to show.
-fn of_v6(world: &World, account: &str, id: &str, show: fn(&Envelope) -> Value) -> Answer {
-    world.look(|s| shown(s.visible(account, id), show))
+fn of_v6(world: &World, caller: &Caller, id: &str, show: fn(&Envelope) -> Value) -> Answer {
+    world.look(|s| shown(s.visible(caller, id), show))
 }
 
 fn shown(envelope: Option<&Envelope>, show: impl FnOnce(&Envelope) -> Value) -> Answer {
@@ -193,21 +213,31 @@ fn shown(envelope: Option<&Envelope>, show: impl FnOnce(&Envelope) -> Value) -> 
     }
 }
 
-fn who_am_i(world: &World, account: &str) -> Answer {
-    let mut rng = Rng::keyed(world.seed, &format!("{account}/user"));
+fn who_am_i(world: &World, caller: &Caller) -> Answer {
+    let account = &caller.account;
+    let (id, email, given, surname) = world
+        .look(|s| {
+            let user = s.people.user(caller.user.as_ref()?)?;
+            let (given, surname) = user.names();
+            Some((user.id.clone(), user.email.clone(), given.to_owned(), surname.to_owned()))
+        })
+        .unwrap_or_else(|| {
+            let id = Rng::keyed(world.seed, &format!("{account}/user")).guid();
+            (id, format!("{account}@example.com"), "Anna".to_owned(), "Sender".to_owned())
+        });
+    let name = if caller.user.is_some() { &email } else { account };
     Answer::ok(json!({
-        "UserId": rng.guid(), "Email": format!("{account}@example.com"), "GivenName": "Anna",
-        "Surname": "Sender", "UserName": account, "Sid": null, "SamlAssignments": [],
-        "OAuthAssignments": [], "Roles": ["PowerUser"],
+        "UserId": id, "Email": email, "GivenName": given, "Surname": surname, "UserName": name,
+        "Sid": null, "SamlAssignments": [], "OAuthAssignments": [], "Roles": ["PowerUser"],
     }))
 }
 
 /// A file of an envelope whose end shows.
-pub(super) fn file(world: &World, account: &str, id: &str) -> Answer {
+pub(super) fn file(world: &World, caller: &Caller, id: &str) -> Answer {
     let found = world.change(|s| {
         let envelope_id = s.by_file.get(id).cloned()?;
         s.count_api_call(&envelope_id);
-        let envelope = s.visible(account, &envelope_id)?;
+        let envelope = s.visible(caller, &envelope_id)?;
         let shown = matches!(envelope.visible_outcome(), Outcome::Completed | Outcome::Declined);
         envelope.artifacts.iter().find(|artifact| shown && artifact.file_id == id).cloned()
     });
@@ -286,28 +316,28 @@ impl Filter {
     }
 }
 
-fn find(world: &World, account: &str, inbound: &Inbound) -> Answer {
+fn find(world: &World, caller: &Caller, inbound: &Inbound) -> Answer {
     let Some(filter) = Filter::parse(inbound, false) else {
         return error(400, "ERR0011", "A parameter has an invalid format.");
     };
     world.look(|s| {
         let envelopes: Vec<Value> =
-            s.of_account(account).filter(|envelope| filter.matches(envelope)).map(model::found).collect();
+            s.seen_by(caller).filter(|envelope| filter.matches(envelope)).map(model::found).collect();
         Answer::ok(json!({ "Envelopes": envelopes }))
     })
 }
 
 /// Deletes whatever state the envelope is in: the platform does not ask.
-async fn delete(world: &World, account: &str, id: &str) -> Answer {
-    if world.look(|s| s.visible(account, id).is_some()) && world.dispose(id).await {
+async fn delete(world: &World, caller: &Caller, id: &str) -> Answer {
+    if world.look(|s| s.visible(caller, id).is_some()) && world.dispose(id).await {
         Answer::empty(StatusCode::OK)
     } else {
         missing_envelope()
     }
 }
 
-fn cancel(world: &Arc<World>, account: &str, id: &str) -> Answer {
-    match world.look(|s| s.visible(account, id).map(|envelope| envelope.outcome)) {
+fn cancel(world: &Arc<World>, caller: &Caller, id: &str) -> Answer {
+    match world.look(|s| s.visible(caller, id).map(|envelope| envelope.outcome)) {
         None => missing_envelope(),
         Some(Outcome::InProgress) => {
             life::act(world, id, Step::End(Outcome::Cancelled));
@@ -317,16 +347,16 @@ fn cancel(world: &Arc<World>, account: &str, id: &str) -> Answer {
     }
 }
 
-fn remind(world: &World, account: &str, id: &str) -> Answer {
-    match world.look(|s| s.visible(account, id).map(Envelope::visible_outcome)) {
+fn remind(world: &World, caller: &Caller, id: &str) -> Answer {
+    match world.look(|s| s.visible(caller, id).map(Envelope::visible_outcome)) {
         None => missing_envelope(),
         Some(Outcome::InProgress) => Answer::ok(json!({ "TotalSent": 1, "TotalBlockedByRateLimit": 0 })),
         Some(_) => not_in_this_state(),
     }
 }
 
-fn restart(world: &World, account: &str, id: &str) -> Answer {
-    if world.look(|s| s.visible(account, id).is_none()) {
+fn restart(world: &World, caller: &Caller, id: &str) -> Answer {
+    if world.look(|s| s.visible(caller, id).is_none()) {
         return missing_envelope();
     }
     if life::restart(world, id) { Answer::empty(StatusCode::OK) } else { not_in_this_state() }
@@ -337,9 +367,9 @@ fn not_in_this_state() -> Answer {
 }
 
 /// The children of a bulk that are still there: id, sent date, status, e-mail.
-fn children(world: &World, account: &str, bulk: &str) -> Vec<(String, Outcome, Value)> {
+fn children(world: &World, caller: &Caller, bulk: &str) -> Vec<(String, Outcome, Value)> {
     world.look(|s| {
-        s.of_account(account)
+        s.seen_by(caller)
             .filter(|envelope| envelope.script.bulk_parent.as_deref() == Some(bulk))
             .map(|envelope| {
                 let outcome = envelope.visible_outcome();
@@ -355,8 +385,8 @@ fn children(world: &World, account: &str, bulk: &str) -> Vec<(String, Outcome, V
     })
 }
 
-fn bulk(world: &World, account: &str, id: &str) -> Answer {
-    let children = children(world, account, id);
+fn bulk(world: &World, caller: &Caller, id: &str) -> Answer {
+    let children = children(world, caller, id);
     if children.is_empty() {
         return missing_envelope();
     }
@@ -370,10 +400,10 @@ fn bulk(world: &World, account: &str, id: &str) -> Answer {
     Answer::ok(json!({ "BulkStatus": status, "Children": children }))
 }
 
-fn bulk_find(world: &World, account: &str) -> Answer {
+fn bulk_find(world: &World, caller: &Caller) -> Answer {
     let mut parents: Vec<Value> = Vec::new();
     world.look(|s| {
-        for envelope in s.of_account(account) {
+        for envelope in s.seen_by(caller) {
             let Some(parent) = envelope.script.bulk_parent.as_deref() else { continue };
             if parents.iter().all(|known| known["Id"] != parent) {
                 parents.push(json!({
@@ -385,8 +415,8 @@ fn bulk_find(world: &World, account: &str) -> Answer {
     Answer::ok(json!({ "BulkParentEnvelopes": parents }))
 }
 
-async fn bulk_delete(world: &World, account: &str, id: &str) -> Answer {
-    let children = children(world, account, id);
+async fn bulk_delete(world: &World, caller: &Caller, id: &str) -> Answer {
+    let children = children(world, caller, id);
     if children.is_empty() {
         return missing_envelope();
     }

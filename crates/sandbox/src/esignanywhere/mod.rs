@@ -2,6 +2,7 @@
 //! integrators describe them.
 
 mod api;
+mod draft;
 mod model;
 mod templates;
 mod v5;
@@ -11,13 +12,16 @@ use std::sync::Arc;
 use http::StatusCode;
 use serde_json::json;
 
-pub(crate) use templates::callbacks;
+pub(crate) use draft::{Draft, before_send_url, create as create_draft};
+pub use draft::{DraftSpec, SendTrouble};
+pub(crate) use templates::{OwnUrls, callbacks};
 
 use crate::config::Vendor;
 use crate::content::{Artifact, Source};
 use crate::exchange::{Answer, Inbound};
 use crate::faults::Fault;
 use crate::ledger::Outcome;
+use crate::people::{Caller, oauth};
 use crate::rng::Rng;
 use crate::script::{AuditTrail, DOCUMENT_BYTES_MAX};
 use crate::world::{Envelope, SignerState, World};
@@ -42,27 +46,41 @@ pub(crate) async fn handle(
     version: &str,
     path: &[&str],
 ) -> Option<Answer> {
-    let Some(account) = authenticate(world, inbound) else {
+    let Some(caller) = authenticate(world, inbound) else {
         // No body: that is how it is there.
         return Some(Answer::empty(StatusCode::UNAUTHORIZED));
     };
     match version.to_ascii_lowercase().as_str() {
-        "v6" | "v6.0" => api::handle(world, inbound, &account, path).await,
-        "v5" | "v5.0" | "v4" | "v4.0" => v5::handle(world, inbound, &account, path).await,
+        "v6" | "v6.0" => api::handle(world, inbound, &caller, path).await,
+        "v5" | "v5.0" | "v4" | "v4.0" => v5::handle(world, inbound, &caller, path).await,
         _ => Some(Answer::empty(StatusCode::NOT_FOUND)),
     }
 }
 
-/// The account whose token was given as `apiToken` or as a bearer token.
-fn authenticate(world: &World, inbound: &Inbound) -> Option<String> {
+/// Answers a request below `/esignanywhere` that is not the API's: the two endpoints of the code grant.
+pub(crate) async fn handle_grant(world: &World, inbound: &Inbound, path: &[&str]) -> Option<Answer> {
+    let lower: Vec<String> = path.iter().map(|segment| segment.to_ascii_lowercase()).collect();
+    match lower.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["auth", "authorize"] => Some(oauth::authorize(world, inbound, Vendor::ESignAnyWhere)),
+        ["apitoken", "retrieve"] => oauth::token(world, inbound, Vendor::ESignAnyWhere, spoiled).await,
+        _ => Some(Answer::empty(StatusCode::NOT_FOUND)),
+    }
+}
+
+/// Whose token was given as `apiToken` or as a bearer token: the account's own, or a user's.
+fn authenticate(world: &World, inbound: &Inbound) -> Option<Caller> {
     let bearer = inbound.header("authorization").and_then(|value| value.strip_prefix("Bearer "));
     let token = inbound.header("apitoken").or(bearer)?;
-    world.look(|s| {
+    let account = world.look(|s| {
         s.accounts
             .values()
             .find(|account| account.spec.vendor == Vendor::ESignAnyWhere && account.spec.api_key == token)
             .map(|account| account.spec.id.clone())
-    })
+    });
+    match account {
+        Some(account) => Some(Caller { account, user: None }),
+        None => world.change(|s| s.people.caller(Vendor::ESignAnyWhere, token)),
+    }
 }
 
 fn error(status: u16, id: &str, message: &str) -> Answer {

@@ -36,7 +36,13 @@ fn names(email: &str) -> (String, String) {
 }
 
 pub(super) fn overview(envelope: &Envelope) -> Value {
-    let (given, surname) = names(&envelope.script.sender);
+    let (given, surname) = match &envelope.owner {
+        Some(owner) => {
+            let (given, surname) = owner.name.split_once(' ').unwrap_or((&owner.name, ""));
+            (given.to_owned(), surname.to_owned())
+        }
+        None => names(&envelope.script.sender),
+    };
     json!({
         "Id": envelope.id,
         "EnvelopeStatus": status(envelope.visible_outcome()),
@@ -75,8 +81,7 @@ fn activity(envelope: &Envelope, signer: &Signer) -> Value {
 }
 
 pub(super) fn configuration(account: &Account, envelope: &Envelope) -> Value {
-    let [callback, status, workstep] = templates::templates(account);
-    let url = |text: String| (!account.spec.callback_url.is_empty()).then_some(text);
+    let [callback, status, workstep] = templates::templates(account, &envelope.own_urls);
     json!({
         "MetaData": envelope.script.metadata,
         "AddDocumentTimestamp": false,
@@ -87,9 +92,9 @@ pub(super) fn configuration(account: &Account, envelope: &Envelope) -> Value {
         "ReminderConfiguration": { "Enabled": false },
         "ExpirationConfiguration": { "ExpirationDate": null, "ExpirationInSecondsAfterSending": 2_419_200 },
         "CallbackConfiguration": {
-            "CallbackUrl": url(callback),
-            "StatusUpdateCallbackUrl": url(status),
-            "ActivityActionCallbackConfiguration": url(workstep).map(|url| json!({
+            "CallbackUrl": callback,
+            "StatusUpdateCallbackUrl": status,
+            "ActivityActionCallbackConfiguration": workstep.map(|url| json!({
                 "Url": url,
                 "ActionCallbackSelection": {
                     "SignWorkstepDocument": true, "WorkstepFinished": true, "WorkstepRejected": true,

@@ -19,10 +19,31 @@ const WORKSTEP_TEMPLATE: &str = "/workstep?envelopeId=##EnvelopeId##&workstepId=
     &eventType=##EventType##&source=##Source##&time=##Time##&recipientEmail=##RecipientEmail##\
     &recipientOrder=##RecipientOrder##";
 
-/// The three templates, as they are configured for an envelope.
-pub(super) fn templates(account: &Account) -> [String; 3] {
+/// URLs that one envelope has instead of the account's: its draft was given them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct OwnUrls {
+    pub(super) envelope: Option<String>,
+    pub(super) status: Option<String>,
+    pub(super) workstep: Option<String>,
+    /// Called once the draft is sent.
+    pub(super) after_send: Option<String>,
+}
+
+impl OwnUrls {
+    pub(crate) fn is_empty(&self) -> bool {
+        *self == OwnUrls::default()
+    }
+}
+
+/// The templates of the three kinds, as they are configured for an envelope.
+pub(super) fn templates(account: &Account, own: &OwnUrls) -> [Option<String>; 3] {
     let base = account.spec.callback_url.trim_end_matches('/');
-    [ENVELOPE_TEMPLATE, STATUS_TEMPLATE, WORKSTEP_TEMPLATE].map(|template| format!("{base}{template}"))
+    let of_account = |template: &str| (!base.is_empty()).then(|| format!("{base}{template}"));
+    [
+        own.envelope.clone().or_else(|| of_account(ENVELOPE_TEMPLATE)),
+        own.status.clone().or_else(|| of_account(STATUS_TEMPLATE)),
+        own.workstep.clone().or_else(|| of_account(WORKSTEP_TEMPLATE)),
+    ]
 }
 
 /// The kind of a callback.
@@ -32,36 +53,54 @@ enum Call {
     Workstep { event: &'static str, signer: usize, time: Timestamp },
 }
 
-/// The callbacks of a step.
+/// The callbacks of a step; none of a kind that has no URL.
 pub(crate) fn callbacks(account: &Account, envelope: &Envelope, step: Step) -> Vec<Outgoing> {
-    let [envelope_url, status_url, workstep_url] = templates(account);
-    calls(envelope, step)
-        .into_iter()
-        .enumerate()
-        .map(|(position, call)| {
-            let id = envelope.id.as_str();
-            let (url, what) = match &call {
-                Call::Envelope => {
-                    (fill(&envelope_url, &[("EnvelopeId", id), ("Action", "envelopeFinished")]), "finished")
-                }
-                Call::Status(action) => {
-                    (fill(&status_url, &[("EnvelopeId", id), ("Action", action)]), *action)
-                }
-                Call::Workstep { event, signer, time } => {
-                    (workstep(&workstep_url, envelope, event, *signer, *time), *event)
-                }
-            };
-            Outgoing {
-                vendor: Vendor::ESignAnyWhere,
-                account_id: envelope.account_id.clone(),
-                envelope_id: envelope.id.clone(),
-                key: format!("{id}/{step:?}/{position}/{what}"),
-                is_final: matches!(call, Call::Envelope) || step == Step::End(Outcome::Expired),
-                settles: matches!(call, Call::Envelope),
-                wire: Wire::Get { url },
+    let own = &envelope.own_urls;
+    let [envelope_url, status_url, workstep_url] = templates(account, own);
+    let id = envelope.id.as_str();
+    let outgoing = |(position, call): (usize, Call)| {
+        let (url, from_draft, what) = match &call {
+            Call::Envelope => {
+                let url = fill(envelope_url.as_ref()?, &[("EnvelopeId", id), ("Action", "envelopeFinished")]);
+                (url, own.envelope.is_some(), "finished")
             }
+            Call::Status(action) => {
+                let url = fill(status_url.as_ref()?, &[("EnvelopeId", id), ("Action", action)]);
+                (url, own.status.is_some(), *action)
+            }
+            Call::Workstep { event, signer, time } => {
+                let url = workstep(workstep_url.as_ref()?, envelope, event, *signer, *time);
+                (url, own.workstep.is_some(), *event)
+            }
+        };
+        Some(Outgoing {
+            vendor: Vendor::ESignAnyWhere,
+            account_id: envelope.account_id.clone(),
+            envelope_id: envelope.id.clone(),
+            key: format!("{id}/{step:?}/{position}/{what}"),
+            is_final: matches!(call, Call::Envelope) || step == Step::End(Outcome::Expired),
+            settles: matches!(call, Call::Envelope),
+            wire: Wire::Get { url, from_draft },
         })
-        .collect()
+    };
+    calls(envelope, step).into_iter().enumerate().filter_map(outgoing).collect()
+}
+
+/// The callback of a draft that was sent and became this envelope, if it has one.
+pub(super) fn after_send(draft_id: &str, envelope: &Envelope) -> Option<Outgoing> {
+    let template = envelope.own_urls.after_send.as_ref()?;
+    Some(Outgoing {
+        vendor: Vendor::ESignAnyWhere,
+        account_id: envelope.account_id.clone(),
+        envelope_id: envelope.id.clone(),
+        key: format!("{}/after-send", envelope.id),
+        is_final: false,
+        settles: false,
+        wire: Wire::Get {
+            url: fill(template, &[("DraftId", draft_id), ("EnvelopeId", &envelope.id)]),
+            from_draft: true,
+        },
+    })
 }
 
 fn calls(envelope: &Envelope, step: Step) -> Vec<Call> {
@@ -134,7 +173,7 @@ fn workstep(template: &str, envelope: &Envelope, event: &str, signer: usize, tim
     )
 }
 
-fn fill(template: &str, values: &[(&str, &str)]) -> String {
+pub(super) fn fill(template: &str, values: &[(&str, &str)]) -> String {
     values.iter().fold(template.to_owned(), |url, (name, value)| {
         url.replace(&format!("##{name}##"), &utf8_percent_encode(value, VALUE).to_string())
     })

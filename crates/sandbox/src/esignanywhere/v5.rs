@@ -11,13 +11,14 @@ use crate::config::Vendor;
 use crate::exchange::{Answer, Inbound, Operation, perform};
 use crate::faults::OperationClass;
 use crate::ledger::Outcome;
+use crate::people::Caller;
 use crate::world::{Envelope, Signer, SignerState, World};
 
 /// Answers a request below `/esignanywhere/api/v5` or `/v4`.
 pub(super) async fn handle(
     world: &Arc<World>,
     inbound: &Inbound,
-    account: &str,
+    caller: &Caller,
     path: &[&str],
 ) -> Option<Answer> {
     let lower: Vec<String> = path.iter().map(|segment| segment.to_ascii_lowercase()).collect();
@@ -25,52 +26,52 @@ pub(super) async fn handle(
     let operation = |class, key: &str| Operation {
         vendor: Vendor::ESignAnyWhere,
         class,
-        key: format!("{account}/v5/{}/{key}", inbound.method),
+        key: format!("{caller}/v5/{}/{key}", inbound.method),
     };
     match (&inbound.method, lower.as_slice()) {
         (&Method::GET, ["envelope", "downloadcompleteddocument", id]) => {
             let operation = operation(OperationClass::Download, id);
-            perform(world, &operation, spoiled, async { api::file(world, account, id) }).await
+            perform(world, &operation, spoiled, async { api::file(world, caller, id) }).await
         }
         (&Method::POST, ["envelope", "find"]) => {
             let operation = operation(OperationClass::Read, "find");
-            perform(world, &operation, spoiled, async { find(world, account, inbound) }).await
+            perform(world, &operation, spoiled, async { find(world, caller, inbound) }).await
         }
         (&Method::GET, ["envelope", id]) => {
             world.change(|s| s.count_api_call(id));
             let operation = operation(OperationClass::Read, id);
-            perform(world, &operation, spoiled, async { get(world, account, id) }).await
+            perform(world, &operation, spoiled, async { get(world, caller, id) }).await
         }
         (&Method::DELETE, ["envelope", id]) => {
             world.change(|s| s.count_api_call(id));
             let operation = operation(OperationClass::Write, id);
-            perform(world, &operation, spoiled, delete(world, account, id)).await
+            perform(world, &operation, spoiled, delete(world, caller, id)).await
         }
         _ => Some(Answer::empty(StatusCode::NOT_FOUND)),
     }
 }
 
-fn get(world: &World, account: &str, id: &str) -> Answer {
+fn get(world: &World, caller: &Caller, id: &str) -> Answer {
     world.look(|s| {
-        s.visible(account, id).map_or_else(missing_envelope, |envelope| Answer::ok(status(envelope)))
+        s.visible(caller, id).map_or_else(missing_envelope, |envelope| Answer::ok(status(envelope)))
     })
 }
 
-async fn delete(world: &World, account: &str, id: &str) -> Answer {
-    if world.look(|s| s.visible(account, id).is_some()) && world.dispose(id).await {
+async fn delete(world: &World, caller: &Caller, id: &str) -> Answer {
+    if world.look(|s| s.visible(caller, id).is_some()) && world.dispose(id).await {
         Answer::empty(StatusCode::NO_CONTENT)
     } else {
         missing_envelope()
     }
 }
 
-fn find(world: &World, account: &str, inbound: &Inbound) -> Answer {
+fn find(world: &World, caller: &Caller, inbound: &Inbound) -> Answer {
     let Some(filter) = api::Filter::parse(inbound, true) else {
         return error(400, "ERR0011", "A parameter has an invalid format.");
     };
     world.look(|s| {
         let envelopes: Vec<Value> = s
-            .of_account(account)
+            .seen_by(caller)
             .filter(|envelope| filter.matches(envelope))
             .map(|envelope| {
                 json!({

@@ -16,6 +16,7 @@ use crate::exchange::{Answer, Inbound, Operation, parse_form, perform};
 use crate::faults::{Fault, OperationClass};
 use crate::ledger::{DeletedBy, Outcome};
 use crate::life::{self, Step};
+use crate::people::Caller;
 use crate::rng::Rng;
 use crate::sender;
 use crate::world::World;
@@ -34,6 +35,7 @@ const NGINX_UNAVAILABLE: &str = "<html>\r\n<head><title>503 Service Temporarily 
 /// What is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Endpoint<'a> {
+    Profile,
     List,
     Get(&'a str),
     Main(&'a str),
@@ -54,6 +56,7 @@ impl<'a> Endpoint<'a> {
         let get = inbound.method == Method::GET;
         let post = inbound.method == Method::POST;
         match path {
+            ["getprofile"] if get => Some(Endpoint::Profile),
             ["documents", "list"] if get => Some(Endpoint::List),
             ["documents", "trash"] if post => Some(Endpoint::TrashMany),
             ["documents", "delete"] if post => Some(Endpoint::DeleteMany),
@@ -101,19 +104,29 @@ impl<'a> Endpoint<'a> {
             | Endpoint::Delete(id)
             | Endpoint::Cancel(id)
             | Endpoint::Callback(id) => Some(id),
-            Endpoint::List | Endpoint::TrashMany | Endpoint::DeleteMany | Endpoint::Retention => None,
+            Endpoint::Profile
+            | Endpoint::List
+            | Endpoint::TrashMany
+            | Endpoint::DeleteMany
+            | Endpoint::Retention => None,
         }
     }
 }
 
 /// Answers a request below `/scrive/api/v2`.
 pub(super) async fn handle(world: &Arc<World>, inbound: &Inbound, path: &[&str]) -> Option<Answer> {
-    let Some(account) = authenticate(world, inbound) else {
+    let Some(access) = authenticate(world, inbound) else {
         return Some(error(401, "invalid_authorisation", "No valid access credentials were provided."));
     };
     let Some(endpoint) = Endpoint::parse(inbound, path) else {
         return Some(error(404, "endpoint_not_found", "The endpoint was not found."));
     };
+    let needed = if endpoint.class() == OperationClass::Write { "DOC_SEND" } else { "DOC_CHECK" };
+    if !access.may(needed) {
+        let message = format!("The access credentials lack the privilege {needed}.");
+        return Some(error(403, "insufficient_privileges", &message));
+    }
+    let caller = access.caller;
     if let Some(id) = endpoint.document() {
         world.change(|s| {
             let envelope = s.by_file.get(id).cloned();
@@ -123,14 +136,14 @@ pub(super) async fn handle(world: &Arc<World>, inbound: &Inbound, path: &[&str])
     let operation = Operation {
         vendor: Vendor::Scrive,
         class: endpoint.class(),
-        key: format!("{account}/{endpoint:?}/{}", inbound.query("offset").unwrap_or_default()),
+        key: format!("{caller}/{endpoint:?}/{}", inbound.query("offset").unwrap_or_default()),
     };
     let with_wait = Rng::keyed(world.seed, &format!("retry-after/{}", operation.key)).chance(0.5);
-    let work = answer(world, &account, inbound, endpoint);
+    let work = answer(world, &caller, inbound, endpoint);
     perform(world, &operation, |fault| spoiled(fault, with_wait), work).await
 }
 
-fn error(status: u16, kind: &str, message: &str) -> Answer {
+pub(super) fn error(status: u16, kind: &str, message: &str) -> Answer {
     let code = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     Answer::json(code, json!({ "error_type": kind, "error_message": message, "http_code": status }))
 }
@@ -154,7 +167,7 @@ fn managed_by_flow() -> Answer {
 }
 
 /// How Scrive says that something is wrong on its side.
-fn spoiled(fault: Fault, with_wait: bool) -> Answer {
+pub(super) fn spoiled(fault: Fault, with_wait: bool) -> Answer {
     match fault {
         Fault::TooMany => {
             let answer = error(429, "request_failed", "Too many requests.");
@@ -165,22 +178,23 @@ fn spoiled(fault: Fault, with_wait: bool) -> Answer {
     }
 }
 
-async fn answer(world: &Arc<World>, account: &str, inbound: &Inbound, endpoint: Endpoint<'_>) -> Answer {
+async fn answer(world: &Arc<World>, caller: &Caller, inbound: &Inbound, endpoint: Endpoint<'_>) -> Answer {
     match endpoint {
-        Endpoint::List => list(world, account, inbound),
-        Endpoint::Get(id) => shown(world, account, id),
-        Endpoint::Main(id) => main_file(world, account, id),
-        Endpoint::Zip(id) => zip(world, account, id),
-        Endpoint::File(id, file) => named_file(world, account, id, file),
+        Endpoint::Profile => profile(world, caller),
+        Endpoint::List => list(world, caller, inbound),
+        Endpoint::Get(id) => shown(world, caller, id),
+        Endpoint::Main(id) => main_file(world, caller, id),
+        Endpoint::Zip(id) => zip(world, caller, id),
+        Endpoint::File(id, file) => named_file(world, caller, id, file),
         Endpoint::History(id) => world
-            .look(|s| find(s, account, id).map(|paper| Answer::ok(shape::history(&paper))))
+            .look(|s| find(s, caller, id).map(|paper| Answer::ok(shape::history(&paper))))
             .unwrap_or_else(not_found),
-        Endpoint::Trash(id) => one(remove(world, account, inbound, Removal::Trash, &[id.to_owned()]).await),
-        Endpoint::Delete(id) => one(remove(world, account, inbound, Removal::Delete, &[id.to_owned()]).await),
-        Endpoint::TrashMany => remove_many(world, account, inbound, Removal::Trash).await,
-        Endpoint::DeleteMany => remove_many(world, account, inbound, Removal::Delete).await,
-        Endpoint::Cancel(id) => cancel(world, account, inbound, id),
-        Endpoint::Callback(id) => send_callback(world, account, id),
+        Endpoint::Trash(id) => one(remove(world, caller, inbound, Removal::Trash, &[id.to_owned()]).await),
+        Endpoint::Delete(id) => one(remove(world, caller, inbound, Removal::Delete, &[id.to_owned()]).await),
+        Endpoint::TrashMany => remove_many(world, caller, inbound, Removal::Trash).await,
+        Endpoint::DeleteMany => remove_many(world, caller, inbound, Removal::Delete).await,
+        Endpoint::Cancel(id) => cancel(world, caller, inbound, id),
+        Endpoint::Callback(id) => send_callback(world, caller, id),
         Endpoint::Retention => Answer::ok(json!({
             "idle_doc_timeout_preparation": null, "idle_doc_timeout_closed": null,
             "idle_doc_timeout_canceled": null, "idle_doc_timeout_timedout": null,
@@ -189,7 +203,25 @@ async fn answer(world: &Arc<World>, account: &str, inbound: &Inbound, endpoint: 
     }
 }
 
-fn list(world: &World, account: &str, inbound: &Inbound) -> Answer {
+/// Who calls; a public integration has seen these fields at the vendor's own test site.
+fn profile(world: &World, caller: &Caller) -> Answer {
+    let (name, email) = world.look(|s| {
+        let user = caller.user.as_deref().and_then(|id| s.people.user(id));
+        user.map_or_else(
+            || ("Anna Sender".to_owned(), "sender@example.com".to_owned()),
+            |user| (user.name.clone(), user.email.clone()),
+        )
+    });
+    let (first, last) = name.split_once(' ').unwrap_or((&name, ""));
+    let number_of =
+        |what: &str| super::number(&mut Rng::keyed(world.seed, &format!("{}/{what}", caller.account)));
+    Answer::ok(json!({
+        "id": caller.user.clone().unwrap_or_else(|| number_of("user")), "fstname": first, "sndname": last, "email": email, "role": "role_account_member",
+        "company": { "companyid": number_of("company"), "companyname": caller.account },
+    }))
+}
+
+fn list(world: &World, caller: &Caller, inbound: &Inbound) -> Answer {
     let number = |name: &str, default: usize| inbound.query(name).map_or(Some(default), |n| n.parse().ok());
     let Some(offset) = number("offset", 0) else { return malformed("offset") };
     let Some(max) = number("max", PAGE_MAX) else { return malformed("max") };
@@ -200,8 +232,8 @@ fn list(world: &World, account: &str, inbound: &Inbound) -> Answer {
         return malformed("sorting");
     };
     world.look(|s| {
-        let Some(owner) = s.accounts.get(account) else { return not_found() };
-        let mut all: Vec<Paper<'_>> = papers(s, account)
+        let Some(owner) = s.accounts.get(&caller.account) else { return not_found() };
+        let mut all: Vec<Paper<'_>> = papers(s, caller)
             .filter(|paper| filters.iter().all(|filter| filter.matches(world, owner, paper)))
             .collect();
         sorting.sort(&mut all);
@@ -213,17 +245,17 @@ fn list(world: &World, account: &str, inbound: &Inbound) -> Answer {
 }
 
 /// The document as it is now, also when it was just deleted.
-fn document(world: &World, account: &str, id: &str) -> Option<Value> {
+fn document(world: &World, caller: &Caller, id: &str) -> Option<Value> {
     world.look(|s| {
-        let owner = s.accounts.get(account)?;
-        let paper = find(s, account, id).or_else(|| s.envelope(id).map(Paper::of))?;
+        let owner = s.accounts.get(&caller.account)?;
+        let paper = find(s, caller, id).or_else(|| s.envelope(id).map(Paper::of))?;
         Some(shape::document(world, owner, &paper))
     })
 }
 
-fn shown(world: &World, account: &str, id: &str) -> Answer {
-    let found = world.look(|s| find(s, account, id).is_some());
-    found.then(|| document(world, account, id)).flatten().map_or_else(not_found, Answer::ok)
+fn shown(world: &World, caller: &Caller, id: &str) -> Answer {
+    let found = world.look(|s| find(s, caller, id).is_some());
+    found.then(|| document(world, caller, id)).flatten().map_or_else(not_found, Answer::ok)
 }
 
 /// A file, or why there is none.
@@ -251,8 +283,8 @@ fn not_sealed_yet() -> Answer {
     error(503, "document_state_error", message)
 }
 
-fn main_file(world: &World, account: &str, id: &str) -> Answer {
-    served(world.look(|s| match find(s, account, id) {
+fn main_file(world: &World, caller: &Caller, id: &str) -> Answer {
+    served(world.look(|s| match find(s, caller, id) {
         None => Found::Answer(not_found()),
         Some(paper) if is_being_sealed(&paper) => Found::Answer(not_sealed_yet()),
         Some(paper) => Found::File(paper.sealed_file().map_or_else(|| original(&paper), Arc::clone)),
@@ -265,9 +297,9 @@ fn original(paper: &Paper<'_>) -> Arc<Artifact> {
     Arc::new(Artifact::new(name, "original", paper.file_id("original"), original_source(paper)))
 }
 
-fn zip(world: &World, account: &str, id: &str) -> Answer {
+fn zip(world: &World, caller: &Caller, id: &str) -> Answer {
     served(world.look(|s| {
-        let Some(paper) = find(s, account, id) else { return Found::Answer(not_found()) };
+        let Some(paper) = find(s, caller, id) else { return Found::Answer(not_found()) };
         if is_being_sealed(&paper) {
             return Found::Answer(not_sealed_yet());
         }
@@ -281,9 +313,9 @@ fn zip(world: &World, account: &str, id: &str) -> Answer {
 }
 
 /// Any file that the Document JSON names.
-fn named_file(world: &World, account: &str, id: &str, file: &str) -> Answer {
+fn named_file(world: &World, caller: &Caller, id: &str, file: &str) -> Answer {
     served(world.look(|s| {
-        let Some(paper) = find(s, account, id) else { return Found::Answer(not_found()) };
+        let Some(paper) = find(s, caller, id) else { return Found::Answer(not_found()) };
         if paper.file_id("original") == file {
             return Found::File(original(&paper));
         }
@@ -375,7 +407,7 @@ impl Removal {
 /// Removes all of the documents, or none.
 async fn remove(
     world: &World,
-    account: &str,
+    caller: &Caller,
     inbound: &Inbound,
     removal: Removal,
     ids: &[String],
@@ -383,13 +415,13 @@ async fn remove(
     let form = form(inbound)?;
     world.look(|s| {
         ids.iter().try_for_each(|id| {
-            find(s, account, id).ok_or_else(not_found).and_then(|paper| removal.check(&form, &paper))
+            find(s, caller, id).ok_or_else(not_found).and_then(|paper| removal.check(&form, &paper))
         })
     })?;
     let mut documents = Vec::new();
     for id in ids {
         removal.perform(world, id).await;
-        documents.extend(document(world, account, id));
+        documents.extend(document(world, caller, id));
     }
     Ok(documents)
 }
@@ -401,7 +433,7 @@ fn one(removed: Result<Vec<Value>, Answer>) -> Answer {
     }
 }
 
-async fn remove_many(world: &World, account: &str, inbound: &Inbound, removal: Removal) -> Answer {
+async fn remove_many(world: &World, caller: &Caller, inbound: &Inbound, removal: Removal) -> Answer {
     let ids = match form(inbound) {
         Err(answer) => return answer,
         Ok(form) => match value_of(&form, "document_ids") {
@@ -418,19 +450,19 @@ async fn remove_many(world: &World, account: &str, inbound: &Inbound, removal: R
         let message = "The parameter 'document_ids' must have 1 to 100 ids, each of them once.";
         return error(400, "request_parameters_invalid", message);
     }
-    match remove(world, account, inbound, removal, &ids).await {
+    match remove(world, caller, inbound, removal, &ids).await {
         Ok(documents) => Answer::ok(json!({ "total_matching": documents.len(), "documents": documents })),
         Err(answer) => answer,
     }
 }
 
-fn cancel(world: &Arc<World>, account: &str, inbound: &Inbound, id: &str) -> Answer {
+fn cancel(world: &Arc<World>, caller: &Caller, inbound: &Inbound, id: &str) -> Answer {
     let form = match form(inbound) {
         Ok(form) => form,
         Err(answer) => return answer,
     };
     let checked = world.look(|s| {
-        let paper = find(s, account, id).ok_or_else(not_found)?;
+        let paper = find(s, caller, id).ok_or_else(not_found)?;
         if paper.is_of_flow() {
             return Err(managed_by_flow());
         }
@@ -444,18 +476,18 @@ fn cancel(world: &Arc<World>, account: &str, inbound: &Inbound, id: &str) -> Ans
         Err(answer) => answer,
         Ok(()) => {
             life::act(world, id, Step::End(Outcome::Cancelled));
-            shown(world, account, id)
+            shown(world, caller, id)
         }
     }
 }
 
 /// Sends the document's callback at once, if it has a URL.
-fn send_callback(world: &Arc<World>, account: &str, id: &str) -> Answer {
+fn send_callback(world: &Arc<World>, caller: &Caller, id: &str) -> Answer {
     let asked = world.change(|s| {
-        let paper = find(s, account, id)?;
+        let paper = find(s, caller, id)?;
         let (is_of_flow, envelope) = (paper.is_of_flow(), paper.envelope.id.clone());
         s.envelope_mut(&envelope)?.scrive.callbacks_asked += 1;
-        let owner = s.accounts.get(account)?;
+        let owner = s.accounts.get(&caller.account)?;
         let has_url = owner.callback_url.is_some() && !is_of_flow;
         let outgoing = s.envelope(&envelope).map(|envelope| callback::asked_for(owner, envelope));
         Some(outgoing.filter(|_| has_url))

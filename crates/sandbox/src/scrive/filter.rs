@@ -92,7 +92,7 @@ impl Filter {
             Filter::Tag { name, value } => tags(&paper.envelope.script.metadata)
                 .iter()
                 .any(|tag| tag["name"] == name.as_str() && tag["value"] == value.as_str()),
-            Filter::Author(id) => *id == user_id(world, account),
+            Filter::Author(id) => *id == user_id(world, account, paper.envelope),
             // The signers here have no users, and the author only looks on.
             Filter::UserCanSign => false,
             Filter::Text(part) => {

@@ -13,6 +13,7 @@ use crate::exchange::{Answer, Inbound, Operation, perform};
 use crate::faults::{Fault, OperationClass};
 use crate::ledger::Outcome;
 use crate::life::{self, Step};
+use crate::people::Caller;
 use crate::rng::Rng;
 use crate::world::{Account, Envelope, SignerState, World};
 
@@ -61,9 +62,14 @@ pub(super) async fn handle(
             "api_version": "0.11.0", "build_commit": "0000000", "build_date": "2021-03-01",
         })));
     }
-    let Some(account) = authenticate(world, inbound) else {
+    let Some(access) = authenticate(world, inbound) else {
         return Some(error(401, "Authentication Error", "No valid access credentials were provided."));
     };
+    if !access.may("FULL_ACCESS") {
+        let explanation = "The access credentials lack the privilege FULL_ACCESS.";
+        return Some(error(403, "Insufficient Privileges", explanation));
+    }
+    let caller = access.caller;
     if let Endpoint::Instance(id) | Endpoint::Cancel(id) = endpoint {
         world.change(|s| s.count_api_call(id));
     }
@@ -73,10 +79,10 @@ pub(super) async fn handle(
             Endpoint::Cancel(_) => OperationClass::Write,
             _ => OperationClass::Read,
         },
-        key: format!("{account}/{endpoint:?}"),
+        key: format!("{caller}/{endpoint:?}"),
     };
     let with_wait = Rng::keyed(world.seed, &format!("retry-after/{}", operation.key)).chance(0.5);
-    let work = async { answer(world, &account, generation, endpoint) };
+    let work = async { answer(world, &caller, generation, endpoint) };
     perform(world, &operation, |fault| spoiled(fault, with_wait), work).await
 }
 
@@ -100,18 +106,20 @@ fn spoiled(fault: Fault, with_wait: bool) -> Answer {
     }
 }
 
-fn answer(world: &Arc<World>, account: &str, generation: Generation, endpoint: Endpoint<'_>) -> Answer {
+fn answer(world: &Arc<World>, caller: &Caller, generation: Generation, endpoint: Endpoint<'_>) -> Answer {
     match endpoint {
         Endpoint::Version | Endpoint::Instances => world.look(|s| {
-            let Some(owner) = s.accounts.get(account) else { return not_found() };
-            let flows = s.of_account(account).filter(|envelope| envelope.vendor == Vendor::ScriveFlow);
+            let Some(owner) = s.accounts.get(&caller.account) else { return not_found() };
+            let flows = s.seen_by(caller).filter(|envelope| envelope.vendor == Vendor::ScriveFlow);
             Answer::ok(flows.map(|flow| instance(world, owner, flow, generation)).collect())
         }),
-        Endpoint::Instance(id) => world.look(|s| match (s.accounts.get(account), flow(s, account, id)) {
-            (Some(owner), Some(flow)) => Answer::ok(instance(world, owner, flow, generation)),
-            _ => not_found(),
-        }),
-        Endpoint::Cancel(id) => match world.look(|s| flow(s, account, id).map(|flow| flow.outcome)) {
+        Endpoint::Instance(id) => {
+            world.look(|s| match (s.accounts.get(&caller.account), flow(s, caller, id)) {
+                (Some(owner), Some(flow)) => Answer::ok(instance(world, owner, flow, generation)),
+                _ => not_found(),
+            })
+        }
+        Endpoint::Cancel(id) => match world.look(|s| flow(s, caller, id).map(|flow| flow.outcome)) {
             None => not_found(),
             Some(Outcome::InProgress) => {
                 life::act(world, id, Step::End(Outcome::Cancelled));
@@ -122,8 +130,8 @@ fn answer(world: &Arc<World>, account: &str, generation: Generation, endpoint: E
     }
 }
 
-fn flow<'a>(state: &'a crate::world::State, account: &str, id: &str) -> Option<&'a Envelope> {
-    state.visible(account, id).filter(|envelope| envelope.vendor == Vendor::ScriveFlow)
+fn flow<'a>(state: &'a crate::world::State, caller: &Caller, id: &str) -> Option<&'a Envelope> {
+    state.visible(caller, id).filter(|envelope| envelope.vendor == Vendor::ScriveFlow)
 }
 
 /// The variable that the process has for a document or a participant.
@@ -165,7 +173,7 @@ fn instance(world: &World, account: &Account, flow: &Envelope, generation: Gener
         "last_event": last_event,
         "callback": (!account.spec.callback_url.is_empty())
             .then(|| json!({ "url": account.spec.callback_url, "version": 1 })),
-        "author_id": user_id(world, account),
+        "author_id": user_id(world, account, flow),
         "folder_id": folder_id(world, account),
     });
     let parameters = json!({ "documents": documents, "users": users, "messages": {} });

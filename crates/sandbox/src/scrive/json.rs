@@ -8,12 +8,15 @@ use super::paper::{Attachment, Paper};
 use crate::ledger::Outcome;
 use crate::rng::Rng;
 use crate::script::Trouble;
-use crate::world::{Account, HistoryEvent, Signer, SignerState, World};
+use crate::world::{Account, Envelope, HistoryEvent, Signer, SignerState, World};
 
 const DAYS_TO_SIGN: i64 = 90;
 
-/// The id of the user whose credential the account has.
-pub(super) fn user_id(world: &World, account: &Account) -> String {
+/// The id of the user who sent it: if nobody in particular, the one whose credential the account has.
+pub(super) fn user_id(world: &World, account: &Account, envelope: &Envelope) -> String {
+    if let Some(owner) = &envelope.owner {
+        return owner.user.clone();
+    }
     number(&mut Rng::keyed(world.seed, &format!("{}/user", account.spec.id)))
 }
 
@@ -106,8 +109,8 @@ fn parties(
     let envelope = paper.envelope;
     let author = party(&Party {
         id: author_party_id(paper),
-        user_id: Some(user_id(world, account)),
-        name: "Anna Sender",
+        user_id: Some(user_id(world, account, envelope)),
+        name: envelope.owner.as_ref().map_or("Anna Sender", |owner| &owner.name),
         email: &envelope.script.sender,
         role: "viewer",
         sign_method: "standard",

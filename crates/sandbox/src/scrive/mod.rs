@@ -7,6 +7,7 @@ mod callback;
 mod filter;
 mod flow;
 mod flow_event;
+mod grant;
 mod json;
 mod paper;
 mod queue;
@@ -53,6 +54,7 @@ pub(crate) async fn handle(world: &Arc<World>, inbound: &Inbound, path: &[&str])
     match path {
         ["api", "v2", "monitor", "status"] => Some(Answer::ok(json!({ "status": "ok" }))),
         ["api", "v2", rest @ ..] => api::handle(world, inbound, rest).await,
+        ["oauth", rest @ ..] => grant::handle(world, inbound, rest).await,
         ["flow", rest @ ..] => flow::handle(world, inbound, flow::Generation::Second, rest).await,
         ["experimental", "flow", rest @ ..] => {
             flow::handle(world, inbound, flow::Generation::First, rest).await

@@ -11,6 +11,7 @@ use crate::config::Vendor;
 use crate::content::{Artifact, Source};
 use crate::ledger::Outcome;
 use crate::life::Step;
+use crate::people::Caller;
 use crate::rng::Rng;
 use crate::script::FileScript;
 use crate::world::{Envelope, SignerState, State};
@@ -103,14 +104,14 @@ pub(super) fn papers_of(envelope: &Envelope) -> impl Iterator<Item = Paper<'_>> 
 }
 
 /// The documents of an account.
-pub(super) fn papers<'a>(state: &'a State, account: &'a str) -> impl Iterator<Item = Paper<'a>> {
-    state.of_account(account).flat_map(papers_of)
+pub(super) fn papers<'a>(state: &'a State, caller: &'a Caller) -> impl Iterator<Item = Paper<'a>> {
+    state.seen_by(caller).flat_map(papers_of)
 }
 
 /// One document, if the account may see it and it is still there.
-pub(super) fn find<'a>(state: &'a State, account: &str, id: &str) -> Option<Paper<'a>> {
+pub(super) fn find<'a>(state: &'a State, caller: &Caller, id: &str) -> Option<Paper<'a>> {
     let envelope = state.by_file.get(id).map_or(id, String::as_str);
-    let envelope = state.visible(account, envelope)?;
+    let envelope = state.visible(caller, envelope)?;
     papers_of(envelope).find(|paper| paper.id == id)
 }
 

@@ -27,6 +27,7 @@ pub(crate) async fn world(settings: SandboxConfig, callback_url: &str) -> Sandbo
         api_key: KEY.to_owned(),
         callback_url: callback_url.to_owned(),
         secrets: secrets.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+        ..AccountSpec::default()
     });
     sandbox
 }

@@ -163,6 +163,7 @@ pub(crate) async fn world(vendor: Vendor, config: SandboxConfig, callback_url: &
         api_key: KEY.to_owned(),
         callback_url: callback_url.to_owned(),
         secrets: SECRETS.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        ..AccountSpec::default()
     });
     sandbox
 }

@@ -1,17 +1,15 @@
-//! Journal, vault, sweeps, senders.
+//! Journal, sweeps, senders.
 
 use aftersign_core::callback::NotificationKind;
 use aftersign_core::digest::Digest;
-use aftersign_core::envelope::EnvelopeStatus;
+use aftersign_core::envelope::{Envelope, EnvelopeStatus};
 use aftersign_core::ids::{EnvelopeId, SweepId};
 use aftersign_core::journal::{Action, Entry, GENESIS, chain};
-use aftersign_core::secret::Secret;
-use aftersign_core::transfer::{Change, Phase};
+use aftersign_core::transfer::{Change, Outcome, Phase};
 use std::time::Duration;
-use zeroize::Zeroizing;
 
 use super::{Place, account, all, answer, at, hear, news, pace, worker};
-use crate::{NewsSource, StoreError, SweepRow, VaultKey, Verdict};
+use crate::{NewsSource, SweepRow, Verdict};
 
 /// Each entry's digest covers the one before.
 pub async fn the_journal_is_a_chain(place: &dyn Place) {
@@ -40,63 +38,6 @@ pub async fn the_journal_is_a_chain(place: &dyn Place) {
     assert_eq!(store.verify().await.unwrap(), Verdict::Intact { entries: 5, head });
     let swept = store.entries(Some(Action::Swept), &all()).await.unwrap().rows;
     assert_eq!(swept, [rows[3].clone()]);
-    store.close().await.unwrap();
-}
-
-fn key(id: &str, byte: u8) -> VaultKey {
-    VaultKey { id: id.into(), key: Zeroizing::new([byte; 32]) }
-}
-
-/// And are gone when forgotten.
-pub async fn sealed_credentials_open_for_their_owner_only(place: &dyn Place) {
-    let store = place.open(vec![key("one", 1)]).await;
-    let hr = account("hr");
-    store.seal(&hr, "sam", &Secret::new("first"), at(1)).await.unwrap();
-    store.seal(&hr, "sam", &Secret::new("second"), at(2)).await.unwrap();
-    store.seal(&hr, "eve", &Secret::new("hers"), at(2)).await.unwrap();
-    assert_eq!(store.open(&hr, "sam").await.unwrap().unwrap().expose(), "second");
-    assert!(store.open(&account("sales"), "sam").await.unwrap().is_none());
-    assert!(store.forget(&hr, "sam", at(3)).await.unwrap());
-    assert!(!store.forget(&hr, "sam", at(3)).await.unwrap());
-    assert!(store.open(&hr, "sam").await.unwrap().is_none());
-    assert_eq!(store.open(&hr, "eve").await.unwrap().unwrap().expose(), "hers");
-    let changes = store.entries(Some(Action::VaultChanged), &all()).await.unwrap().rows;
-    assert_eq!(changes.len(), 4);
-    assert!(changes.iter().all(|row| !row.entry.detail.contains("hers")));
-    store.close().await.unwrap();
-}
-
-/// A record is wrapped anew; the secret itself is not touched.
-pub async fn keys_rotate_and_a_missing_key_is_named(place: &dyn Place) {
-    let hr = account("hr");
-    let store = place.open(vec![key("old", 1)]).await;
-    for owner in ["a", "b", "c"] {
-        store.seal(&hr, owner, &Secret::new(owner), at(1)).await.unwrap();
-    }
-    store.close().await.unwrap();
-    drop(store);
-
-    let store = place.open(vec![key("new", 2)]).await;
-    let missing = store.open(&hr, "a").await;
-    assert!(matches!(missing, Err(StoreError::KeyMissing { key }) if key == "old"));
-    store.close().await.unwrap();
-    drop(store);
-
-    let store = place.open(vec![key("new", 2), key("old", 1)]).await;
-    assert_eq!(store.open(&hr, "a").await.unwrap().unwrap().expose(), "a");
-    assert_eq!(store.rekey(2).await.unwrap(), 1);
-    assert_eq!(store.rekey(2).await.unwrap(), 0);
-    store.close().await.unwrap();
-    drop(store);
-
-    let store = place.open(vec![key("new", 2)]).await;
-    for owner in ["a", "b", "c"] {
-        assert_eq!(store.open(&hr, owner).await.unwrap().unwrap().expose(), owner);
-    }
-    store.close().await.unwrap();
-    drop(store);
-    let store = place.open(vec![key("new", 3)]).await;
-    assert!(matches!(store.open(&hr, "a").await, Err(StoreError::Damaged { .. })), "another key of that id");
     store.close().await.unwrap();
 }
 
@@ -197,10 +138,18 @@ pub async fn the_best_source_names_the_sender(place: &dyn Place) {
     store.note_sender(&hr, &id, "noted@example.com", at(5)).await.unwrap();
     store.note_sender(&hr, &id, "earlier@example.com", at(4)).await.unwrap();
     assert_eq!(store.sender_of(&hr, &id).await.unwrap().as_deref(), Some("noted@example.com"));
-    let lease = Duration::from_secs(60);
-    let claimed = store.claim(&hr, &worker("a"), 1, lease, at(9)).await.unwrap().remove(0);
-    let change = Change { answer: Some(answer("e1", EnvelopeStatus::Completed)), ..Change::default() };
-    store.record(&claimed.lease, claimed.transfer, change, None, false, at(9)).await.unwrap();
-    assert_eq!(store.sender_of(&hr, &id).await.unwrap().as_deref(), Some("boss@example.com"));
+    for (second, shown, best) in
+        [(9, None, "noted@example.com"), (20, Some("boss@example.com"), "boss@example.com")]
+    {
+        let lease = Duration::from_secs(60);
+        let claimed = store.claim(&hr, &worker("a"), 1, lease, at(second)).await.unwrap().remove(0);
+        let mut transfer = claimed.transfer;
+        let found = Envelope { sender: shown.map(String::from), ..answer("e1", EnvelopeStatus::InProgress) };
+        let change = transfer.apply(Outcome::Found(Box::new(found), None), at(second), &pace());
+        store.record(&claimed.lease, transfer, change, None, false, at(second)).await.unwrap();
+        assert_eq!(store.sender_of(&hr, &id).await.unwrap().as_deref(), Some(best));
+        hear(store.as_ref(), place, "e1", NotificationKind::Finished, second + 1).await;
+        assert_eq!(store.sender_of(&hr, &id).await.unwrap().as_deref(), Some(best), "news take nothing back");
+    }
     store.close().await.unwrap();
 }

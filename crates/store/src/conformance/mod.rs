@@ -8,6 +8,8 @@
 pub mod board;
 pub mod inbox;
 pub mod keeping;
+pub mod mail;
+pub mod people;
 pub mod projection;
 pub mod queue;
 
@@ -17,9 +19,10 @@ use aftersign_core::Timestamp;
 use aftersign_core::backoff::Pace;
 use aftersign_core::callback::{IdempotencyKey, Notification, NotificationKind, RepeatMeans};
 use aftersign_core::envelope::{Envelope, EnvelopeStatus};
-use aftersign_core::ids::{AccountId, CallbackId, EnvelopeId};
+use aftersign_core::ids::{AccountId, CallbackId, EnvelopeId, SenderId};
 use aftersign_core::seams::Entropy;
 use async_trait::async_trait;
+use zeroize::Zeroizing;
 
 use crate::{NewCallback, News, NewsSource, PageRequest, Store, VaultKey, Worker};
 
@@ -65,12 +68,32 @@ macro_rules! conformance_tests {
                 a_foreign_cursor_is_refused,
                 counts_equal_the_rows_after_any_history;
             keeping: the_journal_is_a_chain,
-                sealed_credentials_open_for_their_owner_only,
-                keys_rotate_and_a_missing_key_is_named,
                 sweeps_remember_the_last_that_ended_well,
                 unsettled_envelopes_come_in_id_order,
                 what_is_not_archived_is_counted_from_the_oldest,
                 the_best_source_names_the_sender;
+            people: a_grant_opens_for_its_sender_only,
+                keys_rotate_and_a_missing_key_is_named,
+                a_grant_is_renewed_by_one_and_only_from_its_newest_version,
+                a_given_grant_settles_its_task_and_wakes_that_senders_transfers_only,
+                a_given_grant_wakes_more_than_one_commit_does,
+                an_access_that_works_wakes_what_waits_for_it_and_nothing_else,
+                a_token_opens_for_its_purpose_with_a_key_of_the_ring_only,
+                a_consent_is_taken_once_by_the_browser_that_began_it,
+                a_flood_of_consents_puts_out_the_oldest,
+                a_draft_is_claimed_by_one_and_fenced,
+                a_draft_that_may_have_been_sent_stays_so_until_it_is_known,
+                a_sent_draft_is_known_with_its_envelopes_in_one_commit,
+                a_callback_tells_that_a_draft_was_sent;
+            mail: a_thousand_tasks_are_one_commit_and_one_mail,
+                a_mail_waits_until_it_is_quiet,
+                everybody_is_told_what_is_theirs,
+                what_is_settled_is_not_told_and_what_is_opened_anew_is,
+                the_admins_are_told_of_what_is_overdue,
+                a_mail_that_was_not_noted_as_sent_is_sent_again_under_its_id,
+                what_comes_while_a_mail_is_on_its_way_is_not_lost,
+                an_address_that_takes_no_mail_becomes_a_task_that_is_not_mailed_to_it,
+                a_mail_says_how_much_waits_for_access;
         );
     };
     (@ $place:path; $($module:ident: $($case:ident),+;)+) => {
@@ -135,6 +158,7 @@ fn notification(envelope: &str, kind: NotificationKind) -> Notification {
         detail: None,
         sender: Some("sender@example.com".into()),
         name: Some("Contract".into()),
+        draft: None,
     }
 }
 
@@ -156,6 +180,14 @@ async fn hear(store: &dyn Store, place: &dyn Place, envelope: &str, kind: Notifi
     let source = NewsSource::Callback(callback.id);
     store.note_down(callback).await.unwrap();
     store.announce(vec![news(source, "hr", envelope, kind)], at(second), pace()).await.unwrap();
+}
+
+fn sender(text: &str) -> SenderId {
+    SenderId::new(text).unwrap()
+}
+
+fn key(id: &str, byte: u8) -> VaultKey {
+    VaultKey { id: id.into(), key: Zeroizing::new([byte; 32]) }
 }
 
 fn answer(envelope: &str, status: EnvelopeStatus) -> Envelope {

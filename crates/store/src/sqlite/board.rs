@@ -336,18 +336,19 @@ fn envelope(
 /// The last lines, oldest first.
 fn timeline(conn: &Connection, envelope: i64) -> Result<Vec<TimelineRow>, Fault> {
     let mut statement = conn.prepare_cached(
-        "SELECT at, heard_at, kind, kind_at_platform, callback IS NOT NULL, signer, detail
+        "SELECT at, heard_at, kind, kind_at_platform,
+             CASE WHEN callback IS NOT NULL THEN 'callback' WHEN by_us = 1 THEN 'server' ELSE 'sweep' END,
+             signer, detail
          FROM timeline INDEXED BY timeline_envelope
          WHERE envelope = ?1 ORDER BY at DESC, n DESC LIMIT ?2",
     )?;
     let rows = statement.query_map([envelope, DETAIL_ROWS], |row| {
-        let by_callback: bool = row.get(4)?;
         Ok(TimelineRow {
             at: time(row, 0)?,
             heard_at: time(row, 1)?,
             kind: row.get(2)?,
             kind_at_platform: row.get(3)?,
-            source: if by_callback { "callback" } else { "sweep" }.into(),
+            source: row.get(4)?,
             signer: row.get(5)?,
             detail: row.get(6)?,
         })

@@ -17,6 +17,7 @@ pub(super) enum List {
     Transfers = 3,
     Tasks = 4,
     Journal = 5,
+    Mails = 6,
 }
 
 /// A row's place: its sort time (0 where rows are sorted by number alone) and its number.

@@ -9,7 +9,8 @@ use aftersign_core::Timestamp;
 use aftersign_core::artifact::{ArtifactKind, ArtifactRef, Content};
 use aftersign_core::digest::Digest;
 use aftersign_core::envelope::{Envelope, EnvelopeStatus, Extension, Signer};
-use aftersign_core::ids::{AccountId, DestinationId, EnvelopeId, TransferId};
+use aftersign_core::grant::Holder;
+use aftersign_core::ids::{AccountId, DestinationId, EnvelopeId, SenderId, TransferId};
 use aftersign_core::rule::{DisposePolicy, Plan};
 use aftersign_core::seams::Receipt;
 use aftersign_core::transfer::{Delivery, Item, ParkReason, Parked, Phase, Staged, Transfer, Wake};
@@ -127,6 +128,15 @@ impl Worded for Digest {
     }
 }
 
+impl Worded for SenderId {
+    fn to_word(&self) -> String {
+        self.as_str().into()
+    }
+    fn from_word(word: &str) -> Option<Self> {
+        Self::new(word)
+    }
+}
+
 impl Worded for TransferId {
     fn to_word(&self) -> String {
         self.to_string()
@@ -154,6 +164,9 @@ struct TransferRow {
     due_at: Option<At>,
     failures: u32,
     parked: Option<ParkedRow>,
+    /// The sender whose access it waits for; `None` for the account's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    waits_for: Option<Word<SenderId>>,
     note: Option<String>,
     final_announced_at: Option<At>,
     refresh_wanted: bool,
@@ -191,6 +204,7 @@ impl From<&Transfer> for TransferRow {
                 since: At(parked.since),
                 looks: parked.looks,
             }),
+            waits_for: transfer.waits_for.sender().cloned().map(Word),
             note: transfer.note.clone(),
             final_announced_at: transfer.final_announced_at.map(At),
             refresh_wanted: transfer.refresh_wanted,
@@ -227,6 +241,7 @@ impl From<TransferRow> for Transfer {
                 since: parked.since.0,
                 looks: parked.looks,
             }),
+            waits_for: row.waits_for.map_or(Holder::Account, |sender| Holder::Sender(sender.0)),
             note: row.note,
             final_announced_at: row.final_announced_at.map(|at| at.0),
             refresh_wanted: row.refresh_wanted,

@@ -4,7 +4,8 @@ use aftersign_core::Timestamp;
 use aftersign_core::artifact::{ArtifactKind, ArtifactRef, Content};
 use aftersign_core::digest::Digest;
 use aftersign_core::envelope::{Envelope, EnvelopeStatus, Extension, Signer};
-use aftersign_core::ids::{AccountId, DestinationId, EnvelopeId, TransferId};
+use aftersign_core::grant::Holder;
+use aftersign_core::ids::{AccountId, DestinationId, EnvelopeId, SenderId, TransferId};
 use aftersign_core::rule::{DisposePolicy, Plan};
 use aftersign_core::seams::Receipt;
 use aftersign_core::transfer::{Delivery, Item, ParkReason, Parked, Phase, Staged, Transfer, Wake};
@@ -129,9 +130,13 @@ fn parked() -> impl Strategy<Value = Parked> {
     (select(reasons), time(), any::<u32>()).prop_map(|(reason, since, looks)| Parked { reason, since, looks })
 }
 
+fn holder() -> impl Strategy<Value = Holder> {
+    text().prop_map(|text| SenderId::new(&text).map_or(Holder::Account, Holder::Sender))
+}
+
 fn transfer() -> impl Strategy<Value = Transfer> {
     let head = (any::<[u8; 16]>(), text(), text(), select(&Phase::ALL[..]), of(time()), any::<u32>());
-    let state = (of(parked()), of(text()), of(time()), any::<bool>(), of(envelope()), of(time()));
+    let state = ((of(parked()), holder()), of(text()), of(time()), any::<bool>(), of(envelope()), of(time()));
     let rest = (of(plan()), of(time()), vec(item(), 0..4), any::<u32>(), any::<u32>(), of(time()));
     let ends = (of(time()), of(text()), of(time()));
     (head, state, rest, ends).prop_map(
@@ -142,7 +147,8 @@ fn transfer() -> impl Strategy<Value = Transfer> {
             phase: head.3,
             due_at: head.4,
             failures: head.5,
-            parked: state.0,
+            parked: state.0.0,
+            waits_for: state.0.1,
             note: state.1,
             final_announced_at: state.2,
             refresh_wanted: state.3,
@@ -201,4 +207,5 @@ fn a_transfer_without_the_fields_of_later_versions_is_read() {
     let envelope = transfer.envelope.unwrap();
     assert_eq!((transfer.archived_revision, envelope.revision), (None, None));
     assert_eq!(envelope.extension, Extension::NotAwaited);
+    assert_eq!(transfer.waits_for, Holder::Account);
 }

@@ -8,17 +8,24 @@
 mod board;
 mod checkpointer;
 mod concerns;
+mod consents;
 mod cursor;
+mod drafts;
 mod envelopes;
 mod fault;
+mod grant_bytes;
 mod inbox;
 mod journal;
 mod json_transfer;
+mod mailing;
 mod open;
+mod post;
 mod projection;
 mod queue;
 mod readers;
 mod rows;
+mod seal;
+mod senders;
 mod sweeps;
 mod tasks;
 mod transfers;
@@ -89,7 +96,8 @@ pub struct SqliteStore {
     writer: writer::Writer,
     readers: Arc<readers::Readers>,
     commits: watch::Sender<u64>,
-    ring: Arc<vault::Ring>,
+    ring: Arc<seal::Ring>,
+    entropy: Arc<dyn Entropy>,
     path: PathBuf,
     /// Held as long as the store lives; released last.
     _lock: Option<std::fs::File>,
@@ -107,7 +115,7 @@ impl SqliteStore {
         let writer = writer::Writer::start(
             opened.conn,
             options.path.clone(),
-            options.entropy,
+            Arc::clone(&options.entropy),
             options.queue_max,
             commits.clone(),
         )
@@ -119,7 +127,8 @@ impl SqliteStore {
             writer,
             readers: Arc::new(readers::Readers::new(options.path.clone())),
             commits,
-            ring: Arc::new(vault::Ring::new(options.vault_keys)),
+            ring: Arc::new(seal::Ring::new(options.vault_keys)),
+            entropy: options.entropy,
             path: options.path,
             _lock: opened.lock,
         }))

@@ -196,7 +196,15 @@ mod tests {
         conn.execute_batch(
             "INSERT INTO accounts VALUES (1, 'hr'); INSERT INTO platforms VALUES (1, 'p');
              INSERT INTO envelopes (id, account, platform, status, confirmed, settled, announced, swept, gap,
-                 first_seen_at, updated_at) VALUES ('e1', 1, 1, 'completed', 1, 1, 1, 0, 0, 5, 5);",
+                 first_seen_at, updated_at) VALUES ('e1', 1, 1, 'completed', 1, 1, 1, 0, 0, 5, 5);
+             INSERT INTO transfers (id, account, envelope, phase, parked, lease_token, state)
+                 VALUES (x'00', 1, 1, 'ask', 'access_needed', 0, '');
+             INSERT INTO tasks (id, key, kind, account, opened_at, assignee, what, todo)
+                 VALUES (zeroblob(16), 'k', 'quarantined', 'hr', 5, 'admins', 'w', 't');
+             INSERT INTO timeline (envelope, part, at, heard_at, kind, kind_at_platform)
+                 VALUES (1, 0, 5, 5, 'sent', 'sent');
+             INSERT INTO vault (account, owner, key_id, wrapped, sealed, sealed_at)
+                 VALUES ('hr', 'sam', 'k', x'00', x'00', 5);",
         )
         .unwrap();
         assert_eq!(check(&conn, &path).unwrap(), 1);
@@ -205,5 +213,11 @@ mod tests {
         assert_eq!(check(&opened.conn, &path).unwrap(), known_version());
         let envelope = super::super::envelopes::load(&opened.conn, 1).unwrap().known;
         assert_eq!((envelope.id.as_str(), envelope.revision), ("e1", None));
+        let account = super::super::senders::parked_for(&opened.conn, 1, None).unwrap();
+        assert_eq!(account, 1, "what waited waits for the account's own access");
+        let one = |sql: &str| opened.conn.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+        assert_eq!(one("SELECT count(*) FROM vault"), 0);
+        assert_eq!(one("SELECT count(*) FROM tasks WHERE mail_queued_at IS NULL AND mailed_at IS NULL"), 1);
+        assert_eq!(one("SELECT by_us FROM timeline"), 0);
     }
 }

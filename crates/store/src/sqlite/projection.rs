@@ -17,7 +17,7 @@ use rusqlite::{OptionalExtension, params};
 use super::fault::Fault;
 use super::rows::{CALLBACK_COLUMNS, REQUEST_COLUMNS, stored_callback};
 use super::writer::Work;
-use super::{SqliteStore, concerns, envelopes, inbox, journal, tasks, transfers};
+use super::{SqliteStore, concerns, drafts, envelopes, inbox, journal, tasks, transfers};
 use crate::{News, NewsSource, Projection, StoreError, StoredCallback};
 
 #[async_trait]
@@ -57,7 +57,8 @@ struct Source {
     last_repeat_at: Option<i64>,
 }
 
-fn take_in(work: &Work<'_>, news: &News, now: Timestamp, pace: &Pace) -> Result<(), Fault> {
+/// Writes all that one announcement means.
+pub(super) fn take_in(work: &Work<'_>, news: &News, now: Timestamp, pace: &Pace) -> Result<(), Fault> {
     let account = work.account(&news.account)?;
     let platform = work.platform(&news.platform)?;
     let source = match news.source {
@@ -67,9 +68,12 @@ fn take_in(work: &Work<'_>, news: &News, now: Timestamp, pace: &Pace) -> Result<
     let by_callback = matches!(news.source, NewsSource::Callback(_));
     let mut link = None;
     for (part, notification) in news.notifications.iter().enumerate() {
+        drafts::heard(work, account, news, notification, now)?;
         let (envelope, known) = hear(work, news, account, platform, notification, by_callback, now)?;
         if by_callback || notification.kind != NotificationKind::Informed {
-            add_to_timeline(work, envelope, source.as_ref(), part, notification, now)?;
+            let line =
+                Line { envelope, source: source.as_ref(), by_us: news.source == NewsSource::Watch, part };
+            add_to_timeline(work, &line, notification, now)?;
             concerns::after_news(work, envelope, &known, notification.kind, now)?;
         }
         let wake = Wake::of(notification, now, pace);
@@ -130,7 +134,11 @@ fn hear(
     let detail = format!(
         "{} by {}: {}",
         news.platform,
-        if by_callback { "callback" } else { "sweep" },
+        match news.source {
+            NewsSource::Callback(_) => "callback",
+            NewsSource::Sweep(_) => "sweep",
+            NewsSource::Watch => "server",
+        },
         notification.kind_at_platform
     );
     journal::append(
@@ -158,21 +166,27 @@ pub(super) fn by_server(
     }
 }
 
+/// Where a line of a timeline stands and where it came from.
+struct Line<'a> {
+    envelope: i64,
+    source: Option<&'a Source>,
+    by_us: bool,
+    part: usize,
+}
+
 /// A line per fact: platforms that send the whole state with every callback tell the same ones again and again. A repeat
 /// of what bears no time may be news, and moves its line; a replay by a person is none.
 fn add_to_timeline(
     work: &Work<'_>,
-    envelope: i64,
-    source: Option<&Source>,
-    part: usize,
+    line: &Line<'_>,
     notification: &Notification,
     now: Timestamp,
 ) -> Result<(), Fault> {
     work.conn
         .prepare_cached(
             "INSERT INTO timeline (envelope, callback, part, at, heard_at, kind, kind_at_platform, signer,
-                 detail)
-             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9
+                 detail, by_us)
+             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?12
              WHERE NOT ?10 OR NOT EXISTS (
                  SELECT 1 FROM timeline INDEXED BY timeline_envelope WHERE envelope = ?1 AND at = ?4
                      AND kind = ?6 AND kind_at_platform = ?7 AND signer IS ?8 AND detail IS ?9)
@@ -180,9 +194,9 @@ fn add_to_timeline(
              DO UPDATE SET at = ?11, heard_at = ?11 WHERE NOT ?10 AND at < ?11",
         )?
         .execute(params![
-            envelope,
-            source.map(|source| source.n),
-            i64::try_from(part).unwrap_or(i64::MAX),
+            line.envelope,
+            line.source.map(|source| source.n),
+            i64::try_from(line.part).unwrap_or(i64::MAX),
             notification.occurred_at.unwrap_or(now).as_microsecond(),
             now.as_microsecond(),
             notification.kind.as_str(),
@@ -190,7 +204,8 @@ fn add_to_timeline(
             notification.signer,
             notification.detail,
             notification.occurred_at.is_some(),
-            source.and_then(|source| source.last_repeat_at),
+            line.source.and_then(|source| source.last_repeat_at),
+            line.by_us,
         ])?;
     Ok(())
 }

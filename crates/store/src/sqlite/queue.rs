@@ -7,7 +7,8 @@
 use std::time::Duration;
 
 use aftersign_core::Timestamp;
-use aftersign_core::ids::{AccountId, TransferId};
+use aftersign_core::grant::Holder;
+use aftersign_core::ids::{AccountId, SenderId, TransferId};
 use aftersign_core::journal::{Action, Entry};
 use aftersign_core::transfer::{Change, ParkReason, Transfer};
 use async_trait::async_trait;
@@ -73,20 +74,15 @@ impl Queue for SqliteStore {
         now: Timestamp,
     ) -> Result<Transfer, StoreError> {
         let (lease, account) = (lease.clone(), transfer.account.clone());
-        let access_works = change.access_works;
+        let access_works = change.access_works.clone();
         let recorded = self
             .writer
             .run("record a step", move |work| {
                 record(work, &lease, transfer, &change, attempt.as_ref(), keep, now)
             })
             .await?;
-        let mut more = access_works;
-        while more {
-            let account = account.clone();
-            more = self
-                .writer
-                .run("wake what waited for access", move |work| renew_access(work, &account, now))
-                .await?;
+        if let Some(holder) = access_works {
+            self.renew_access(&account, &holder, now).await?;
         }
         Ok(recorded)
     }
@@ -205,7 +201,8 @@ fn due_numbers(work: &Work<'_>, account: i64, limit: usize, now: Timestamp) -> R
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-fn next_token(work: &Work<'_>) -> Result<u64, Fault> {
+/// A number that was never given before.
+pub(super) fn next_token(work: &Work<'_>) -> Result<u64, Fault> {
     let token: i64 = work
         .conn
         .prepare_cached("UPDATE meta SET lease_token = lease_token + 1 RETURNING lease_token")?
@@ -288,29 +285,66 @@ fn insert_attempt(work: &Work<'_>, transfer: i64, attempt: &Attempt) -> Result<(
     Ok(())
 }
 
-/// Wakes some of what waits for access in an account; `true` if there may be more.
+impl SqliteStore {
+    /// Wakes all that waits for an access, in commits of [`ACCESS_RENEWALS_PER_COMMIT`]. Gives how many that were.
+    pub(super) async fn renew_access(
+        &self,
+        account: &AccountId,
+        holder: &Holder,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let mut renewed = 0;
+        loop {
+            let (account, holder) = (account.clone(), holder.clone());
+            let (woken, more) = self
+                .writer
+                .run("wake what waited for access", move |work| renew_some(work, &account, &holder, now))
+                .await?;
+            renewed += woken;
+            if !more {
+                return Ok(renewed);
+            }
+        }
+    }
+}
+
+/// Wakes some of what waits for an access; gives how many that were and whether there may be more.
 ///
 /// What a worker holds right now is left alone: the worker finds out by itself.
-fn renew_access(work: &Work<'_>, account: &AccountId, now: Timestamp) -> Result<bool, Fault> {
+fn renew_some(
+    work: &Work<'_>,
+    account: &AccountId,
+    holder: &Holder,
+    now: Timestamp,
+) -> Result<(u64, bool), Fault> {
     let account = work.account(account)?;
+    let sender = holder.sender().map(SenderId::as_str);
     let waiting: Vec<i64> = work
         .conn
         .prepare_cached(
             "SELECT n FROM transfers INDEXED BY transfers_parked
-             WHERE account = ?1 AND parked = ?2 AND parked IS NOT NULL AND leased_until IS NULL LIMIT ?3",
+             WHERE account = ?1 AND parked = ?2 AND parked IS NOT NULL AND parked_for IS ?3
+                 AND leased_until IS NULL LIMIT ?4",
         )?
         .query_map(
-            params![account, ParkReason::AccessNeeded.as_str(), signed(ACCESS_RENEWALS_PER_COMMIT as u64)],
+            params![
+                account,
+                ParkReason::AccessNeeded.as_str(),
+                sender,
+                signed(ACCESS_RENEWALS_PER_COMMIT as u64)
+            ],
             |row| row.get(0),
         )?
         .collect::<Result<_, _>>()?;
+    let mut woken = 0;
     for n in &waiting {
         if let Some(mut held) = transfers::readable(work, *n, now)?.map(Held::take_wake) {
             held.transfer.access_renewed(now);
             transfers::save(work, *n, &held.transfer, &Hold::Keep)?;
+            woken += 1;
         }
     }
-    Ok(waiting.len() >= ACCESS_RENEWALS_PER_COMMIT)
+    Ok((woken, waiting.len() >= ACCESS_RENEWALS_PER_COMMIT))
 }
 
 fn rescue(work: &Work<'_>, worker: &Worker, now: Timestamp) -> Result<u64, Fault> {

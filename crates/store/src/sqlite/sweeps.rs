@@ -1,4 +1,4 @@
-//! Sweeps and senders: what reconciliation compares with, and who sent what.
+//! Sweeps: what reconciliation compares with.
 
 use aftersign_core::Timestamp;
 use aftersign_core::envelope::{EnvelopeStatus, Known};
@@ -11,7 +11,7 @@ use super::fault::Fault;
 use super::rows::{account_number, maybe_time, micros, number, signed, time};
 use super::writer::Work;
 use super::{SqliteStore, envelopes, journal};
-use crate::{Senders, StoreError, SweepRow, Sweeps, Unarchived};
+use crate::{StoreError, SweepRow, Sweeps, Unarchived};
 
 fn sweep_row(row: &Row<'_>, account: &AccountId) -> rusqlite::Result<SweepRow> {
     Ok(SweepRow {
@@ -151,56 +151,4 @@ fn record_sweep(work: &Work<'_>, sweep: &SweepRow) -> Result<(), Fault> {
         ),
     };
     journal::append(work, &entry)
-}
-
-#[async_trait]
-impl Senders for SqliteStore {
-    async fn note_sender(
-        &self,
-        account: &AccountId,
-        envelope: &EnvelopeId,
-        sender: &str,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let (account, envelope, sender) = (account.clone(), envelope.clone(), sender.to_string());
-        self.writer
-            .run("note a sender", move |work| {
-                work.conn
-                    .prepare_cached(
-                        "INSERT INTO senders (account, envelope, sender, noted_at) VALUES (?1, ?2, ?3, ?4)
-                         ON CONFLICT DO UPDATE SET sender = ?3, noted_at = ?4 WHERE noted_at <= ?4",
-                    )?
-                    .execute(params![
-                        work.account(&account)?,
-                        envelope.as_str(),
-                        sender,
-                        now.as_microsecond()
-                    ])?;
-                Ok(())
-            })
-            .await
-    }
-
-    /// The platform's confirmed answer is the best source, a noted sender the next, an announcement the last.
-    async fn sender_of(
-        &self,
-        account: &AccountId,
-        envelope: &EnvelopeId,
-    ) -> Result<Option<String>, StoreError> {
-        let (account, envelope) = (account.clone(), envelope.clone());
-        self.read("read a sender", move |conn| {
-            let Some(account) = account_number(conn, &account)? else { return Ok(None) };
-            let known = envelopes::find(conn, account, &envelope)?.map(|(_, row)| row.known);
-            let noted = conn
-                .prepare_cached("SELECT sender FROM senders WHERE account = ?1 AND envelope = ?2")?
-                .query_row(params![account, envelope.as_str()], |row| row.get(0))
-                .optional()?;
-            Ok(match known {
-                Some(known) if known.confirmed && known.sender.is_some() => known.sender,
-                Some(known) => noted.or(known.sender),
-                None => noted,
-            })
-        })
-        .await
-    }
 }

@@ -12,7 +12,7 @@ use crate::TaskRow;
 
 /// The columns of [`task_row`].
 pub(super) const TASK_COLUMNS: &str = "n, id, kind, account, envelope, opened_at, due_at, assignee, what, \
-     todo, resolved_at, resolution";
+     todo, resolved_at, resolution, mailed_at";
 
 /// Reads [`TASK_COLUMNS`].
 pub(super) fn task_row(row: &Row<'_>) -> rusqlite::Result<TaskRow> {
@@ -28,6 +28,7 @@ pub(super) fn task_row(row: &Row<'_>) -> rusqlite::Result<TaskRow> {
         todo: row.get(9)?,
         resolved_at: maybe_time(row, 10)?,
         resolution: row.get(11)?,
+        mailed_at: maybe_time(row, 12)?,
     })
 }
 

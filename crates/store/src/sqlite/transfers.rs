@@ -6,9 +6,9 @@
 
 use aftersign_core::Timestamp;
 use aftersign_core::envelope::Envelope;
-use aftersign_core::ids::{AccountId, EnvelopeId, TransferId};
+use aftersign_core::ids::{AccountId, EnvelopeId, SenderId, TransferId};
 use aftersign_core::task::{TaskDraft, TaskKind};
-use aftersign_core::transfer::{Transfer, Wake};
+use aftersign_core::transfer::{ParkReason, Transfer, Wake};
 use rusqlite::{OptionalExtension, Params, Row, params};
 
 use super::fault::Fault;
@@ -94,7 +94,7 @@ pub(super) fn readable(work: &Work<'_>, n: i64, now: Timestamp) -> Result<Option
 fn set_aside(work: &Work<'_>, n: i64, fault: Fault, now: Timestamp) -> Result<(), Fault> {
     work.conn
         .prepare_cached(
-            "UPDATE transfers SET due_at = NULL, parked = NULL, wake = NULL, leased_node = NULL,
+            "UPDATE transfers SET due_at = NULL, parked = NULL, parked_for = NULL, wake = NULL, leased_node = NULL,
                  leased_boot = NULL, leased_until = NULL WHERE n = ?1",
         )?
         .execute([n])?;
@@ -121,12 +121,18 @@ pub(super) fn envelope_of(work: &Work<'_>, envelope: i64) -> Result<Option<Envel
     Ok(find(work, "envelope = ?1", [envelope])?.and_then(|held| held.transfer.envelope))
 }
 
+/// The sender for whose access it is parked; `None` for the account's own, and where it is not parked for access.
+fn parked_for(transfer: &Transfer) -> Option<&str> {
+    let for_access = transfer.parked.is_some_and(|parked| parked.reason == ParkReason::AccessNeeded);
+    transfer.waits_for.sender().filter(|_| for_access).map(SenderId::as_str)
+}
+
 /// Writes a new transfer.
 pub(super) fn insert(work: &Work<'_>, account: i64, envelope: i64, transfer: &Transfer) -> Result<(), Fault> {
     work.conn
         .prepare_cached(
-            "INSERT INTO transfers (id, account, envelope, phase, due_at, parked, lease_token, state)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7)",
+            "INSERT INTO transfers (id, account, envelope, phase, due_at, parked, parked_for, lease_token, state)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, ?8)",
         )?
         .execute(params![
             transfer.id.as_bytes(),
@@ -135,6 +141,7 @@ pub(super) fn insert(work: &Work<'_>, account: i64, envelope: i64, transfer: &Tr
             transfer.phase.as_str(),
             transfer.due_at.map(micros_up),
             transfer.parked.map(|parked| parked.reason.as_str()),
+            parked_for(transfer),
             json_transfer::to_text(transfer)?,
         ])?;
     Ok(())
@@ -145,31 +152,33 @@ pub(super) fn save(work: &Work<'_>, n: i64, transfer: &Transfer, hold: &Hold<'_>
     let phase = transfer.phase.as_str();
     let due_at = transfer.due_at.map(micros_up);
     let parked = transfer.parked.map(|parked| parked.reason.as_str());
+    let parked_for = parked_for(transfer);
     let state = json_transfer::to_text(transfer)?;
-    const STATE: &str = "phase = ?2, due_at = ?3, parked = ?4, state = ?5, wake = NULL";
+    const STATE: &str = "phase = ?2, due_at = ?3, parked = ?4, parked_for = ?5, state = ?6, wake = NULL";
     match hold {
         Hold::Keep => work
             .conn
             .prepare_cached(&format!("UPDATE transfers SET {STATE} WHERE n = ?1"))?
-            .execute(params![n, phase, due_at, parked, state])?,
+            .execute(params![n, phase, due_at, parked, parked_for, state])?,
         Hold::Free => work
             .conn
             .prepare_cached(&format!(
                 "UPDATE transfers SET {STATE}, leased_node = NULL, leased_boot = NULL, leased_until = NULL
                  WHERE n = ?1"
             ))?
-            .execute(params![n, phase, due_at, parked, state])?,
+            .execute(params![n, phase, due_at, parked, parked_for, state])?,
         Hold::Take { worker, token, until } => work
             .conn
             .prepare_cached(&format!(
-                "UPDATE transfers SET {STATE}, leased_node = ?6, leased_boot = ?7, lease_token = ?8,
-                     leased_until = ?9 WHERE n = ?1"
+                "UPDATE transfers SET {STATE}, leased_node = ?7, leased_boot = ?8, lease_token = ?9,
+                     leased_until = ?10 WHERE n = ?1"
             ))?
             .execute(params![
                 n,
                 phase,
                 due_at,
                 parked,
+                parked_for,
                 state,
                 worker.node,
                 worker.boot,

@@ -1,214 +1,232 @@
-//! The vault: credentials at rest, sealed so that a copy of the file gives nothing away.
+//! The vault: what senders gave us, sealed at rest ([`super::seal`]).
 //!
-//! Every record has its own random data key, which seals the secret and is itself wrapped by a key of the
-//! ring. What is sealed is bound to its account, owner and purpose, and what is wrapped to the key's id as
-//! well: a record copied over another, or under another name, does not open. Plaintext and data keys are
-//! zeroed when they are dropped.
+//! A grant's version is drawn from the store's one counter and never used twice: what was fetched for a grant that was
+//! forgotten and given anew meanwhile does not replace the new one.
 
 use aftersign_core::Timestamp;
-use aftersign_core::ids::AccountId;
+use aftersign_core::grant::{Grant, GrantKind, Holder};
+use aftersign_core::ids::{AccountId, SenderId};
 use aftersign_core::journal::{Action, Entry};
-use aftersign_core::seams::Entropy;
 use aftersign_core::secret::Secret;
+use aftersign_core::task::TaskDraft;
 use async_trait::async_trait;
-use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use rusqlite::{OptionalExtension, Row, params};
 use std::sync::Arc;
-use zeroize::Zeroizing;
 
 use super::fault::Fault;
+use super::queue::next_token;
+use super::rows::{maybe_time, micros, number, signed, time, word};
+use super::seal::{self, Place, Ring, Sealed};
 use super::writer::Work;
-use super::{SqliteStore, VaultKey, journal};
-use crate::{StoreError, Vault};
+use super::{SqliteStore, consents, grant_bytes, journal, tasks};
+use crate::{GrantRow, NewGrant, OpenGrant, Purpose, StoreError, Vault};
 
-/// The keys in order; the first one seals.
-pub(super) struct Ring(Vec<VaultKey>);
+const COLUMNS: &str = "account, sender, user_id, kind, key_id, granted_at, renew_at, refused_at, version";
 
-impl Ring {
-    pub(super) fn new(keys: Vec<VaultKey>) -> Self {
-        Self(keys)
-    }
-
-    fn first(&self) -> Result<&VaultKey, StoreError> {
-        self.0.first().ok_or_else(|| StoreError::KeyMissing { key: "(none is configured)".into() })
-    }
-
-    fn by_id(&self, id: &str) -> Result<&VaultKey, StoreError> {
-        self.0.iter().find(|key| key.id == id).ok_or_else(|| StoreError::KeyMissing { key: id.into() })
-    }
-}
-
-/// A record as it is kept.
-struct Sealed {
-    key_id: String,
-    wrapped: Vec<u8>,
-    sealed: Vec<u8>,
-}
-
-/// What ties a ciphertext to its place; each part is length-prefixed, so that borders count.
-fn bind(parts: &[&str]) -> Vec<u8> {
-    let mut bound = b"aftersign vault 1".to_vec();
-    for part in parts {
-        bound.extend_from_slice(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
-        bound.extend_from_slice(part.as_bytes());
-    }
-    bound
-}
-
-fn bind_secret(account: &str, owner: &str) -> Vec<u8> {
-    bind(&["secret", account, owner])
-}
-
-fn bind_data_key(account: &str, owner: &str, key_id: &str) -> Vec<u8> {
-    bind(&["data key", account, owner, key_id])
-}
-
-fn damaged(reason: &str) -> StoreError {
-    StoreError::Damaged { what: "credential", reason: reason.into() }
-}
-
-/// Nonce, ciphertext and tag in one.
-fn encrypt(key: &[u8; 32], plain: &[u8], bound: &[u8], entropy: &dyn Entropy) -> Result<Vec<u8>, StoreError> {
-    let mut nonce = [0u8; NONCE_LEN];
-    entropy.fill(&mut nonce);
-    let mut room = Zeroizing::new(Vec::with_capacity(plain.len() + AES_256_GCM.tag_len()));
-    room.extend_from_slice(plain);
-    cipher(key)?
-        .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(bound), &mut *room)
-        .map_err(|_| damaged("it cannot be sealed"))?;
-    Ok([&nonce[..], &room].concat())
-}
-
-fn decrypt(key: &[u8; 32], sealed: &[u8], bound: &[u8]) -> Result<Zeroizing<Vec<u8>>, StoreError> {
-    let (nonce, rest) = sealed.split_first_chunk::<NONCE_LEN>().ok_or_else(|| damaged("it is cut off"))?;
-    let mut room = Zeroizing::new(rest.to_vec());
-    let length = cipher(key)?
-        .open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(bound), &mut room)
-        .map_err(|_| damaged("it is not what was sealed here, or was sealed with another key of this id"))?
-        .len();
-    room.truncate(length);
-    Ok(room)
-}
-
-fn cipher(key: &[u8; 32]) -> Result<LessSafeKey, StoreError> {
-    UnboundKey::new(&AES_256_GCM, key).map(LessSafeKey::new).map_err(|_| damaged("the key is not usable"))
-}
-
-fn seal(
-    ring: &Ring,
-    account: &str,
-    owner: &str,
-    secret: &[u8],
-    entropy: &dyn Entropy,
-) -> Result<Sealed, StoreError> {
-    let mut data_key = Zeroizing::new([0u8; 32]);
-    entropy.fill(&mut *data_key);
-    let first = ring.first()?;
-    let bound = bind_data_key(account, owner, &first.id);
-    Ok(Sealed {
-        key_id: first.id.clone(),
-        wrapped: encrypt(&first.key, &*data_key, &bound, entropy)?,
-        sealed: encrypt(&data_key, secret, &bind_secret(account, owner), entropy)?,
+fn grant_row(row: &Row<'_>) -> rusqlite::Result<GrantRow> {
+    Ok(GrantRow {
+        account: AccountId::new(row.get::<_, String>(0)?),
+        sender: word(row, 1, SenderId::new)?,
+        user_id: row.get(2)?,
+        kind: word(row, 3, GrantKind::parse)?,
+        key_id: row.get(4)?,
+        granted_at: time(row, 5)?,
+        renew_at: maybe_time(row, 6)?,
+        refused_at: maybe_time(row, 7)?,
+        version: number(row, 8)?,
     })
 }
 
-fn unwrap_data_key(
-    ring: &Ring,
-    account: &str,
-    owner: &str,
-    record: &Sealed,
-) -> Result<Zeroizing<[u8; 32]>, StoreError> {
-    let key = ring.by_id(&record.key_id)?;
-    let plain = decrypt(&key.key, &record.wrapped, &bind_data_key(account, owner, &record.key_id))?;
-    let mut data_key = Zeroizing::new([0u8; 32]);
-    if plain.len() != data_key.len() {
-        return Err(damaged("its data key is of the wrong length"));
-    }
-    data_key.copy_from_slice(&plain);
-    Ok(data_key)
+fn place<'a>(account: &'a AccountId, sender: &'a SenderId) -> Place<'a> {
+    Place { purpose: "grant", account: account.as_str(), owner: sender.as_str() }
 }
 
-fn open(ring: &Ring, account: &str, owner: &str, record: &Sealed) -> Result<Secret, StoreError> {
-    let data_key = unwrap_data_key(ring, account, owner, record)?;
-    let plain = decrypt(&data_key, &record.sealed, &bind_secret(account, owner))?;
-    std::str::from_utf8(&plain).map(Secret::new).map_err(|_| damaged("it is no text"))
-}
-
-fn sealed_row(row: &Row<'_>, from: usize) -> rusqlite::Result<Sealed> {
-    Ok(Sealed { key_id: row.get(from)?, wrapped: row.get(from + 1)?, sealed: row.get(from + 2)? })
-}
-
-fn journal_change(work: &Work<'_>, account: &str, what: &str, now: Timestamp) -> Result<(), Fault> {
-    let entry = Entry {
-        at: now,
-        actor: "server".into(),
-        action: Action::VaultChanged,
-        account: account.into(),
-        envelope: String::new(),
-        detail: what.into(),
-    };
-    journal::append(work, &entry)
+fn seal_secrets(work: &Work<'_>, ring: &Ring, place: Place<'_>, grant: &Grant) -> Result<Sealed, StoreError> {
+    let bytes = grant_bytes::write(&grant.credential, grant.refresh_token.as_ref()).ok_or_else(|| {
+        StoreError::Damaged { what: "grant", reason: "one of its secrets is longer than 4 GiB".into() }
+    })?;
+    seal::seal(ring, place, &bytes, work.entropy)
 }
 
 #[async_trait]
 impl Vault for SqliteStore {
-    async fn seal(
-        &self,
-        account: &AccountId,
-        owner: &str,
-        secret: &Secret,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let (account, owner) = (account.as_str().to_string(), owner.to_string());
-        let (ring, secret) = (Arc::clone(&self.ring), secret.clone());
-        self.writer
-            .run("seal a credential", move |work| {
-                let record = seal(&ring, &account, &owner, secret.expose().as_bytes(), work.entropy)?;
-                work.conn
-                    .prepare_cached(
-                        "INSERT INTO vault (account, owner, key_id, wrapped, sealed, sealed_at)
-                         VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-                         ON CONFLICT (account, owner) DO UPDATE
-                             SET key_id = ?3, wrapped = ?4, sealed = ?5, sealed_at = ?6",
-                    )?
-                    .execute(params![
-                        account,
-                        owner,
-                        record.key_id,
-                        record.wrapped,
-                        record.sealed,
-                        now.as_microsecond()
-                    ])?;
-                journal_change(work, &account, "a credential was stored", now)
-            })
-            .await
+    async fn seal_grant(&self, grant: NewGrant, actor: &str, now: Timestamp) -> Result<u64, StoreError> {
+        let (ring, actor) = (Arc::clone(&self.ring), actor.to_string());
+        let (account, holder) = (grant.account.clone(), Holder::Sender(grant.sender.clone()));
+        self.writer.run("seal a grant", move |work| seal_grant(work, &ring, &grant, actor, now)).await?;
+        self.renew_access(&account, &holder, now).await
     }
 
-    async fn open(&self, account: &AccountId, owner: &str) -> Result<Option<Secret>, StoreError> {
-        let (account, owner) = (account.as_str().to_string(), owner.to_string());
-        let ring = Arc::clone(&self.ring);
-        self.read("open a credential", move |conn| {
-            let record = conn
-                .prepare_cached(
-                    "SELECT key_id, wrapped, sealed FROM vault WHERE account = ?1 AND owner = ?2",
-                )?
-                .query_row([&account, &owner], |row| sealed_row(row, 0))
+    async fn open_grant(
+        &self,
+        account: &AccountId,
+        sender: &SenderId,
+    ) -> Result<Option<OpenGrant>, StoreError> {
+        let (ring, account, sender) = (Arc::clone(&self.ring), account.clone(), sender.clone());
+        self.read("open a grant", move |conn| {
+            let found = conn
+                .prepare_cached(&format!(
+                    "SELECT {COLUMNS}, wrapped, sealed FROM vault WHERE account = ?1 AND sender = ?2"
+                ))?
+                .query_row([account.as_str(), sender.as_str()], |row| {
+                    let grant = grant_row(row)?;
+                    let (wrapped, sealed) = (row.get(9)?, row.get(10)?);
+                    Ok((Sealed { key_id: grant.key_id.clone(), wrapped, sealed }, grant))
+                })
                 .optional()?;
-            Ok(record.map(|record| open(&ring, &account, &owner, &record)).transpose()?)
+            let Some((record, row)) = found else { return Ok(None) };
+            let bytes = seal::open(&ring, place(&account, &sender), &record)?;
+            let secrets = grant_bytes::read(&bytes).ok_or_else(|| StoreError::Damaged {
+                what: "grant",
+                reason: format!("it is of a form that this version does not know, in account {account}"),
+            })?;
+            let grant = Grant {
+                kind: row.kind,
+                credential: secrets.credential,
+                refresh_token: secrets.refresh_token,
+                renew_at: row.renew_at,
+            };
+            Ok(Some(OpenGrant { grant, row }))
         })
         .await
     }
 
-    async fn forget(&self, account: &AccountId, owner: &str, now: Timestamp) -> Result<bool, StoreError> {
-        let (account, owner) = (account.as_str().to_string(), owner.to_string());
+    async fn replace_grant(
+        &self,
+        account: &AccountId,
+        sender: &SenderId,
+        version: u64,
+        grant: Grant,
+        _now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let (ring, account, sender) = (Arc::clone(&self.ring), account.clone(), sender.clone());
         self.writer
-            .run("forget a credential", move |work| {
+            .run("renew a grant", move |work| {
+                let record = seal_secrets(work, &ring, place(&account, &sender), &grant)?;
+                let replaced = work
+                    .conn
+                    .prepare_cached(
+                        "UPDATE vault SET kind = ?4, key_id = ?5, wrapped = ?6, sealed = ?7, renew_at = ?8,
+                             refused_at = NULL, renewing_until = NULL, version = ?9
+                         WHERE account = ?1 AND sender = ?2 AND version = ?3",
+                    )?
+                    .execute(params![
+                        account.as_str(),
+                        sender.as_str(),
+                        signed(version),
+                        grant.kind.as_str(),
+                        record.key_id,
+                        record.wrapped,
+                        record.sealed,
+                        micros(grant.renew_at),
+                        signed(next_token(work)?),
+                    ])?;
+                Ok(replaced > 0)
+            })
+            .await
+    }
+
+    async fn claim_renewal(
+        &self,
+        account: &AccountId,
+        sender: &SenderId,
+        version: u64,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let (account, sender) = (account.clone(), sender.clone());
+        self.writer
+            .run("claim a grant's renewal", move |work| {
+                let claimed = work
+                    .conn
+                    .prepare_cached(
+                        "UPDATE vault SET renewing_until = ?4 WHERE account = ?1 AND sender = ?2
+                             AND version = ?3 AND (renewing_until IS NULL OR renewing_until <= ?5)",
+                    )?
+                    .execute(params![
+                        account.as_str(),
+                        sender.as_str(),
+                        signed(version),
+                        until.as_microsecond(),
+                        now.as_microsecond(),
+                    ])?;
+                Ok(claimed > 0)
+            })
+            .await
+    }
+
+    async fn mark_grant(
+        &self,
+        account: &AccountId,
+        sender: &SenderId,
+        version: u64,
+        refused_at: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
+        let (account, sender) = (account.clone(), sender.clone());
+        self.writer
+            .run("mark a grant", move |work| {
+                work.conn
+                    .prepare_cached(
+                        "UPDATE vault SET refused_at = ?4
+                         WHERE account = ?1 AND sender = ?2 AND version = ?3",
+                    )?
+                    .execute(params![
+                        account.as_str(),
+                        sender.as_str(),
+                        signed(version),
+                        micros(refused_at)
+                    ])?;
+                Ok(())
+            })
+            .await
+    }
+
+    /// A user whose address changed at the platform may have given two: the newer one is theirs.
+    async fn grant_of_user(
+        &self,
+        account: &AccountId,
+        user_id: &str,
+    ) -> Result<Option<GrantRow>, StoreError> {
+        let (account, user_id) = (account.clone(), user_id.to_string());
+        self.read("look for a user's grant", move |conn| {
+            let sql = format!(
+                "SELECT {COLUMNS} FROM vault WHERE account = ?1 AND user_id = ?2
+                 ORDER BY granted_at DESC, n DESC LIMIT 1"
+            );
+            let params = params![account.as_str(), user_id];
+            Ok(conn.prepare_cached(&sql)?.query_row(params, grant_row).optional()?)
+        })
+        .await
+    }
+
+    async fn grants(&self, account: Option<&AccountId>) -> Result<Vec<GrantRow>, StoreError> {
+        let account = account.cloned();
+        self.read("list grants", move |conn| {
+            let mut statement = conn.prepare_cached(&format!(
+                "SELECT {COLUMNS} FROM vault WHERE ?1 IS NULL OR account = ?1 ORDER BY account, sender"
+            ))?;
+            let rows = statement.query_map([account.as_ref().map(AccountId::as_str)], grant_row)?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    async fn forget_grant(
+        &self,
+        account: &AccountId,
+        sender: &SenderId,
+        actor: &str,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let (account, sender, actor) = (account.clone(), sender.clone(), actor.to_string());
+        self.writer
+            .run("forget a grant", move |work| {
                 let gone = work
                     .conn
-                    .prepare_cached("DELETE FROM vault WHERE account = ?1 AND owner = ?2")?
-                    .execute([&account, &owner])?;
+                    .prepare_cached("DELETE FROM vault WHERE account = ?1 AND sender = ?2")?
+                    .execute([account.as_str(), sender.as_str()])?;
                 if gone > 0 {
-                    journal_change(work, &account, "a credential was forgotten", now)?;
+                    journal_change(work, &account, actor, "a sender's grant was forgotten", now)?;
                 }
                 Ok(gone > 0)
             })
@@ -217,32 +235,113 @@ impl Vault for SqliteStore {
 
     async fn rekey(&self, limit: usize) -> Result<u64, StoreError> {
         let ring = Arc::clone(&self.ring);
-        self.writer.run("wrap credentials anew", move |work| rekey(work, &ring, limit)).await
+        self.writer.run("wrap secrets anew", move |work| rekey(work, &ring, limit)).await
+    }
+
+    async fn key_uses(&self) -> Result<Vec<(String, u64)>, StoreError> {
+        let first = self.ring.first()?.id.clone();
+        self.read("count the uses of keys", move |conn| {
+            let mut statement = conn.prepare_cached(
+                "SELECT key_id, sum(uses) FROM (
+                     SELECT key_id, count(*) AS uses FROM vault GROUP BY key_id
+                     UNION ALL SELECT key_id, count(*) FROM consents GROUP BY key_id
+                     UNION ALL SELECT ?1, 0)
+                 GROUP BY key_id ORDER BY key_id <> ?1, key_id",
+            )?;
+            let uses = statement.query_map([&first], |row| Ok((row.get(0)?, number(row, 1)?)))?;
+            Ok(uses.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    fn seal_token(&self, purpose: Purpose, text: &Secret) -> Result<Secret, StoreError> {
+        seal::seal_token(&self.ring, purpose, text, self.entropy.as_ref())
+    }
+
+    fn open_token(&self, purpose: Purpose, token: &str) -> Option<Secret> {
+        seal::open_token(&self.ring, purpose, token)
     }
 }
 
+fn seal_grant(
+    work: &Work<'_>,
+    ring: &Ring,
+    new: &NewGrant,
+    actor: String,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    let record = seal_secrets(work, ring, place(&new.account, &new.sender), &new.grant)?;
+    work.conn
+        .prepare_cached(
+            "INSERT INTO vault (account, sender, user_id, kind, key_id, wrapped, sealed, granted_at, renew_at,
+                 version)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+             ON CONFLICT (account, sender) DO UPDATE SET user_id = ?3, kind = ?4, key_id = ?5, wrapped = ?6,
+                 sealed = ?7, granted_at = ?8, renew_at = ?9, version = ?10, refused_at = NULL,
+                 renewing_until = NULL",
+        )?
+        .execute(params![
+            new.account.as_str(),
+            new.sender.as_str(),
+            new.user_id,
+            new.grant.kind.as_str(),
+            record.key_id,
+            record.wrapped,
+            record.sealed,
+            now.as_microsecond(),
+            micros(new.grant.renew_at),
+            signed(next_token(work)?),
+        ])?;
+    let what = format!("a sender's grant was stored ({})", new.grant.kind.as_str());
+    journal_change(work, &new.account, actor, &what, now)?;
+    let task = TaskDraft::access_key(&new.account, &Holder::Sender(new.sender.clone()));
+    tasks::close(work, &[task], tasks::SETTLED_BY_ITSELF, now)
+}
+
+/// Never says whose: the journal is for ever, and keeps no personal data.
+fn journal_change(
+    work: &Work<'_>,
+    account: &AccountId,
+    actor: String,
+    what: &str,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    let entry = Entry {
+        at: now,
+        actor,
+        action: Action::VaultChanged,
+        account: account.as_str().into(),
+        envelope: String::new(),
+        detail: what.into(),
+    };
+    journal::append(work, &entry)
+}
+
+/// What is wrapped anew is found by its key's id no more, so that whoever begins again goes on where the last one ended.
 fn rekey(work: &Work<'_>, ring: &Ring, limit: usize) -> Result<u64, Fault> {
-    let first = ring.first()?;
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let first = &ring.first()?.id;
     let mut statement = work.conn.prepare_cached(
-        "SELECT n, account, owner, key_id, wrapped, sealed FROM vault WHERE key_id <> ?1 ORDER BY n LIMIT ?2",
+        "SELECT n, account, sender, key_id, wrapped, sealed FROM vault WHERE key_id <> ?1 ORDER BY n LIMIT ?2",
     )?;
-    let records: Vec<(i64, String, String, Sealed)> = statement
-        .query_map(params![first.id, limit], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, sealed_row(row, 3)?))
+    let records: Vec<(i64, AccountId, SenderId, Sealed)> = statement
+        .query_map(params![first, signed(limit as u64)], |row| {
+            let account = AccountId::new(row.get::<_, String>(1)?);
+            Ok((row.get(0)?, account, word(row, 2, SenderId::new)?, Sealed::read(row, 3)?))
         })?
         .collect::<Result<_, _>>()?;
-    for (n, account, owner, record) in records {
-        let data_key = unwrap_data_key(ring, &account, &owner, &record)?;
-        let bound = bind_data_key(&account, &owner, &first.id);
-        let wrapped = encrypt(&first.key, &*data_key, &bound, work.entropy)?;
+    let room = limit.saturating_sub(records.len());
+    for (n, account, sender, record) in records {
+        let wrapped = seal::wrap_anew(ring, place(&account, &sender), &record, work.entropy)?;
         work.conn
             .prepare_cached("UPDATE vault SET key_id = ?2, wrapped = ?3 WHERE n = ?1")?
-            .execute(params![n, first.id, wrapped])?;
+            .execute(params![n, first, wrapped])?;
     }
-    let left: i64 = work
+    consents::rekey(work, ring, room)?;
+    Ok(work
         .conn
-        .prepare_cached("SELECT count(*) FROM vault WHERE key_id <> ?1")?
-        .query_row([&first.id], |row| row.get(0))?;
-    Ok(u64::try_from(left).unwrap_or(0))
+        .prepare_cached(
+            "SELECT (SELECT count(*) FROM vault WHERE key_id <> ?1)
+                 + (SELECT count(*) FROM consents WHERE key_id <> ?1)",
+        )?
+        .query_row([first], |row| number(row, 0))?)
 }

@@ -1,14 +1,12 @@
 //! What is SQLite's own: the file, its lock and version, tampering with it, copies of it.
 
-use std::path::Path;
 use std::time::Duration;
 
 use aftersign_core::Timestamp;
 use aftersign_core::backoff::Pace;
 use aftersign_core::callback::{Notification, NotificationKind};
-use aftersign_core::ids::{AccountId, EnvelopeId};
+use aftersign_core::ids::{AccountId, EnvelopeId, SenderId};
 use aftersign_core::journal::{Action, Entry};
-use aftersign_core::secret::Secret;
 use aftersign_core::task::TaskKind;
 use aftersign_store::conformance::Place;
 use aftersign_store::{
@@ -18,6 +16,7 @@ use rusqlite::Connection;
 use zeroize::Zeroizing;
 
 use crate::place::{Folder, place};
+use crate::secrets::give;
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
@@ -74,7 +73,7 @@ async fn a_fresh_file_is_migrated_and_opening_it_again_changes_nothing() {
         conn.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
     };
     let first = version();
-    assert_eq!(first.0, 2);
+    assert_eq!(first.0, 3);
     let store = place.try_open(Role::Server).unwrap();
     assert!(matches!(store.verify().await.unwrap(), Verdict::Intact { entries: 5, .. }));
     drop(store);
@@ -90,7 +89,7 @@ fn a_database_of_a_newer_version_is_refused_untouched() {
         .unwrap();
     for role in [Role::Server, Role::Tool] {
         let refused = place.try_open(role);
-        assert!(matches!(refused, Err(StoreError::NewerSchema { found: 99, known: 2, .. })));
+        assert!(matches!(refused, Err(StoreError::NewerSchema { found: 99, known: 3, .. })));
     }
 }
 
@@ -194,47 +193,11 @@ fn the_journal_refuses_changes_by_accident() {
 }
 
 #[tokio::test]
-async fn a_sealed_record_opens_at_its_own_place_only() {
-    let hr = AccountId::new("hr");
-    for sql in [
-        "UPDATE vault SET owner = 'x' WHERE owner = 'a';
-         UPDATE vault SET owner = 'a' WHERE owner = 'b'; UPDATE vault SET owner = 'b' WHERE owner = 'x'",
-        "UPDATE vault SET sealed = (SELECT v.sealed FROM vault v WHERE v.owner = 'b') WHERE owner = 'a'",
-        "UPDATE vault SET wrapped = (SELECT v.wrapped FROM vault v WHERE v.owner = 'b') WHERE owner = 'a'",
-        "UPDATE vault SET wrapped = sealed, sealed = wrapped WHERE owner = 'a'",
-        "UPDATE vault SET sealed = zeroblob(3) WHERE owner = 'a'",
-    ] {
-        let place = place();
-        let store = place.open(key()).await;
-        for owner in ["a", "b"] {
-            store.seal(&hr, owner, &Secret::new(format!("secret of {owner}")), at(1)).await.unwrap();
-        }
-        tamper(&place, sql);
-        let opened = store.open(&hr, "a").await;
-        assert!(matches!(opened, Err(StoreError::Damaged { .. })), "{sql}");
-    }
-}
-
-#[tokio::test]
-async fn no_file_holds_a_secret_in_the_clear() {
-    let place = place();
-    let store = place.open(key()).await;
-    let secret = "correct-horse-battery-staple";
-    store.seal(&AccountId::new("hr"), "sam", &Secret::new(secret), at(1)).await.unwrap();
-    let files = std::fs::read_dir(place.path().parent().unwrap()).unwrap();
-    let holds = |path: &Path| {
-        let bytes = std::fs::read(path).unwrap();
-        bytes.windows(secret.len()).any(|window| window == secret.as_bytes())
-    };
-    assert!(files.map(|entry| entry.unwrap().path()).all(|path| !holds(&path)));
-}
-
-#[tokio::test]
 async fn a_backup_is_a_whole_store_and_never_overwrites() {
     let place = place();
     let store = place.open(key()).await;
     journal_of_five(store.as_ref()).await;
-    store.seal(&AccountId::new("hr"), "sam", &Secret::new("s"), at(1)).await.unwrap();
+    give(store.as_ref(), "sam", "s").await;
     let copied = Folder(tempfile::tempdir().unwrap());
     std::fs::create_dir(copied.path().parent().unwrap()).unwrap();
     let bytes = store.backup(&copied.path()).await.unwrap();
@@ -245,7 +208,9 @@ async fn a_backup_is_a_whole_store_and_never_overwrites() {
 
     let copy = copied.open(key()).await;
     assert_eq!(copy.verify().await.unwrap(), store.verify().await.unwrap());
-    assert_eq!(copy.open(&AccountId::new("hr"), "sam").await.unwrap().unwrap().expose(), "s");
+    let sam = SenderId::new("sam").unwrap();
+    let opened = copy.open_grant(&AccountId::new("hr"), &sam).await.unwrap().unwrap();
+    assert_eq!(opened.grant.credential.field("access_token"), "s");
     assert_eq!(copy.overview().await.unwrap(), store.overview().await.unwrap());
     assert!(
         reason(store.backup(&place.0.path().join("no such folder/copy.db")).await).contains("cannot be made")
@@ -266,6 +231,7 @@ async fn a_transfer_whose_record_is_damaged_holds_up_no_other_and_is_told() {
         detail: None,
         sender: None,
         name: None,
+        draft: None,
     });
     let news = |notifications: &[Notification]| News {
         source: NewsSource::Watch,

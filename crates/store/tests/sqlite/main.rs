@@ -4,5 +4,6 @@
 
 mod file;
 mod place;
+mod secrets;
 
 aftersign_store::conformance_tests!(crate::place::place);

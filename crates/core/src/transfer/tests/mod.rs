@@ -6,6 +6,7 @@ use super::*;
 use crate::artifact::Content;
 use crate::envelope::{EnvelopeStatus, Extension};
 use crate::error::{ErrorKind, NotBefore, Remedy};
+use crate::ids::SenderId;
 use crate::limits::{RETRY_ATTEMPTS_MAX, VERIFICATION_FAILURES_MAX};
 use crate::rule::DisposePolicy;
 use crate::task::TaskKind;
@@ -165,11 +166,35 @@ fn a_refused_access_parks_and_opens_one_task_per_account_and_goes_on_when_it_wor
     assert_eq!(transfer.failures, 0);
     transfer.wake(&Wake { at: at(1), final_announced: true, artifacts_at: None, deletion_announced: false });
     assert_eq!(transfer.next(at(2)), Step::Wait(Some(at(900))), "a wake does not spin");
-    let change = transfer.apply(Outcome::StillRefused, at(900), &pace());
+    let change = transfer.apply(Outcome::StillRefused(Holder::Account), at(900), &pace());
     assert_eq!((change, transfer.next(at(901))), (Change::default(), Step::Wait(Some(at(1800)))));
     let change = transfer.apply(answered(EnvelopeStatus::Completed, DisposePolicy::Never), at(1800), &pace());
-    assert!(change.access_works);
+    assert_eq!(change.access_works, Some(Holder::Account));
     assert!(change.close_tasks.contains(&"access_refused/hr".to_string()));
+}
+
+#[test]
+fn a_senders_refused_access_parks_for_that_sender_and_asks_them() {
+    let anna = Holder::Sender(SenderId::new("Anna@Example.com").unwrap());
+    let mut transfer = woken(true);
+    let refused =
+        Error::new(ErrorKind::AccessRefused, Remedy::RenewAccess, "ask", "401").met_with(anna.clone());
+    let change = transfer.apply(Outcome::Failed(refused), at(0), &pace());
+    let task = &change.open_tasks[0];
+    assert_eq!(
+        (task.key.as_str(), task.assignee.as_str()),
+        ("access_refused/hr/anna@example.com", "anna@example.com")
+    );
+    assert_eq!((&transfer.waits_for, transfer.parked.unwrap().reason), (&anna, ParkReason::AccessNeeded));
+    transfer.access_renewed(at(5));
+    assert_eq!(transfer.next(at(5)), Step::Ask);
+    let again =
+        Error::new(ErrorKind::AccessRefused, Remedy::RenewAccess, "ask", "401").met_with(anna.clone());
+    transfer.apply(Outcome::Failed(again), at(5), &pace());
+    let change = transfer.apply(answered(EnvelopeStatus::Completed, DisposePolicy::Never), at(905), &pace());
+    assert_eq!(change.access_works, Some(anna));
+    assert!(change.close_tasks.contains(&"access_refused/hr/anna@example.com".to_string()));
+    assert_eq!(transfer.waits_for, Holder::Account);
 }
 
 #[test]
