@@ -55,6 +55,7 @@ pub(crate) async fn run(settings: &Settings) -> anyhow::Result<()> {
         Box::pin(async move { pages.answer(request).await })
     }));
     let admin_pages = Admin::new(registry, Arc::clone(&store) as _, Arc::clone(&store) as _);
+    warn_of_the_vault(settings);
     if settings.time_scale != 1.0 {
         tracing::warn!(time_scale = settings.time_scale, "waits are divided: this is a rehearsal");
     }
@@ -92,6 +93,18 @@ pub(crate) async fn run(settings: &Settings) -> anyhow::Result<()> {
     }
     tracing::info!("stopped; nothing is lost");
     Ok(())
+}
+
+/// Without a vault key nobody can give access: whoever runs the server learns it before senders do.
+fn warn_of_the_vault(settings: &Settings) {
+    let asking = settings.accounts.iter().filter(|account| account.asks_senders());
+    let asking: Vec<&str> = asking.map(|account| account.id().as_str()).collect();
+    if settings.vault_keys.is_empty() && !asking.is_empty() {
+        tracing::warn!(
+            accounts = asking.join(", "),
+            "no vault key is configured: senders of these accounts cannot give access; see [vault] keys"
+        );
+    }
 }
 
 /// Why a part ended, unless it ended well.

@@ -6,6 +6,7 @@ use aftersign_core::Error;
 use aftersign_core::ids::AccountId;
 use aftersign_core::mail::Mailer;
 use aftersign_core::seams::{Destination, Transport};
+use aftersign_core::secret::Secret;
 use aftersign_destinations::Filesystem;
 use aftersign_engine::limits::{MAIL_SETTLE, MAIL_SETTLE_LONGEST};
 use aftersign_engine::{
@@ -93,10 +94,11 @@ pub(crate) fn engine(
             .map(|callback| callback.url)
             .collect(),
         callback_root: account.callback_root(&settings.public_url),
-        callback_base: account.callback_base(&settings.public_url),
+        path_secret: account.path_secrets.first().cloned().unwrap_or_else(|| Secret::new("")),
         retention_days: account.retention_days,
         oauth: account.oauth.clone(),
         search_senders: account.search_senders,
+        senders: account.senders.clone(),
     });
     Engine::new(EngineParts {
         accounts: accounts.collect(),

@@ -164,10 +164,29 @@ fn accounts_urls_tells_where_browsers_come_from_where_they_return_and_where_send
     ];
     assert_eq!(pages, expected);
     let (_, text, _) = run(dir.path(), &["accounts", "urls"]);
-    for words in expected.iter().chain(&["BeforeSendRedirectUrl", "Redirect URI", "For senders"]) {
+    for words in
+        expected.iter().chain(&["Default redirect url before sending a draft", "Redirect URI", "For senders"])
+    {
         assert!(text.contains(words), "{words}: {text}");
     }
     assert!(!format!("{out}{text}").contains("secret-of-app"), "{text}");
+}
+
+#[test]
+fn a_page_where_keys_are_typed_in_is_told_of_only_where_it_is_said_whose() {
+    let account = |id: &str, more: &str| {
+        format!(
+            "[[account]]\nid = \"{id}\"\nplatform = \"onespan\"\nbase_url = \"https://api.example.com\"\n\
+             path_secrets = [\"path-secret-0123456789abcdef\"]\ncallback_keys = [\"k\"]\n{more}\n"
+        )
+    };
+    let before = CONFIG.split("[[account]]").next().unwrap();
+    let named = account("named", "senders = [\"*@example.com\"]");
+    let dir = configured(&format!("{before}{}{named}", account("open", "")));
+    let (code, out, err) = run(dir.path(), &["accounts", "urls"]);
+    assert_eq!(code, Some(0), "{err}");
+    assert!(out.contains("https://sign.example.com/consent/named"), "{out}");
+    assert!(!out.contains("/consent/open"), "{out}");
 }
 
 #[test]

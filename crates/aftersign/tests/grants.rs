@@ -4,7 +4,8 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -25,6 +26,9 @@ use aftersign_store::{
     NewGrant, News, NewsSource, Projection, Queue, Role, SqliteOptions, SqliteStore, Upkeep, Vault, VaultKey,
     Worker,
 };
+use rustix::fs::OFlags;
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{LocalModes, tcgetattr};
 use serde_json::{Value, json};
 
 const ANNA: &str = "key-of-anna-0123456789";
@@ -132,6 +136,46 @@ impl Site {
         (output.status.code(), out, err)
     }
 
+    /// Runs a command at a terminal and types this in when it asks. Gives its code, what it printed, and what the terminal
+    /// showed.
+    fn at_a_terminal(&self, args: &[&str], typed: &str) -> (Option<i32>, String, String) {
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY;
+        let mut keyboard = fs::File::from(openpt(flags).unwrap());
+        grantpt(&keyboard).unwrap();
+        unlockpt(&keyboard).unwrap();
+        let name = ptsname(&keyboard, Vec::new()).unwrap().into_string().unwrap();
+        let no_control = i32::try_from(OFlags::NOCTTY.bits()).unwrap();
+        let open = fs::OpenOptions::new().read(true).write(true).custom_flags(no_control).open(name);
+        let terminal = open.unwrap();
+        let modes = || tcgetattr(&terminal).unwrap().local_modes;
+        let before = modes();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_aftersign"))
+            .current_dir(self.path())
+            .args(args)
+            .stdin(terminal.try_clone().unwrap())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (mut asks, mut asked) = (child.stderr.take().unwrap(), Vec::new());
+        while !asked.ends_with(b"(not shown): ") {
+            let mut byte = [0];
+            asks.read_exact(&mut byte).unwrap();
+            asked.push(byte[0]);
+        }
+        assert!(!modes().intersects(LocalModes::ECHO | LocalModes::ISIG));
+        keyboard.write_all(typed.as_bytes()).unwrap();
+        asks.read_to_end(&mut asked).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(modes(), before, "the terminal is as it was");
+        drop(terminal);
+        let mut shown = Vec::new();
+        // A terminal that nobody has open any more ends with a failure.
+        let _ = keyboard.read_to_end(&mut shown);
+        let printed = String::from_utf8([asked, output.stdout].concat()).unwrap();
+        (output.status.code(), printed, String::from_utf8(shown).unwrap())
+    }
+
     fn ok(&self, args: &[&str], input: &str) -> String {
         let (code, out, err) = self.run(args, input);
         assert_eq!(code, Some(0), "{args:?}: {out}{err}");
@@ -154,7 +198,7 @@ impl Site {
         err
     }
 
-    /// No file of the folder holds a secret of a sender, in whatever form it may lie there.
+    /// No file of the folder, the database and its log among them, holds a secret of a sender.
     fn nothing_lies_open(&self) {
         for entry in fs::read_dir(self.path()).unwrap() {
             let path = entry.unwrap().path();
@@ -340,6 +384,49 @@ async fn a_key_that_is_anothers_refused_or_none_at_all_is_not_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_typed_in_is_not_shown_and_ctrl_c_leaves_the_terminal_as_it_was() {
+    let site = Site::new(&["new"]).await;
+    let (code, printed, shown) = site.at_a_terminal(&["grants", "set", "hr"], "half-of-a-key\x03");
+    assert_eq!(code, Some(1), "{printed}");
+    assert!(printed.contains("broken off; nothing was stored"), "{printed}");
+    assert!(!shown.contains("half") && !printed.contains("half"), "{shown}{printed}");
+    assert!(!site.path().join("a.db").exists());
+    let (code, printed, shown) = site.at_a_terminal(&["grants", "set", "hr"], &format!("{ANNA}x\x7f\r"));
+    assert_eq!(code, Some(0), "{printed}");
+    assert!(!shown.contains(ANNA) && !printed.contains(ANNA), "{shown}{printed}");
+    assert_eq!(site.grants()[0]["sender"], "anna@example.com");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_cannot_seal_what_senders_give_says_so_at_its_start() {
+    let site = Site::new(&["new"]).await;
+    for (ring, warns) in [(&["new"][..], false), (&[], true)] {
+        site.configure(ring);
+        let mut server = Command::new(env!("CARGO_BIN_EXE_aftersign"))
+            .current_dir(site.path())
+            .arg("serve")
+            .env("AFTERSIGN__SERVER__LISTEN", "127.0.0.1:0")
+            .env("AFTERSIGN__ADMIN__LISTEN", "127.0.0.1:0")
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut told = String::new();
+        for line in BufReader::new(server.stderr.take().unwrap()).lines() {
+            told += &line.unwrap();
+            told.push('\n');
+            if told.contains("aftersign serves") {
+                break;
+            }
+        }
+        server.kill().unwrap();
+        server.wait().unwrap();
+        assert!(told.contains("aftersign serves"), "{told}");
+        assert_eq!(told.contains("no vault key is configured"), warns, "{told}");
+        assert_eq!(told.contains("hr, lab"), warns, "{told}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_platform_that_does_not_answer_is_told_and_nothing_is_kept() {
     let site = Site::new(&["new"]).await;
     let config = fs::read_to_string(site.path().join("aftersign.toml")).unwrap();
@@ -457,4 +544,47 @@ async fn a_missing_key_is_named_and_nothing_is_wrapped_anew() {
     site.configure(&["new", "old"]);
     assert_eq!(site.json(&["keys", "rotate"])["rewrapped"], 1);
     assert_eq!(site.grants()[0]["key_id"], "new");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_grant_holds_up_no_other_and_is_named_with_how_it_is_forgotten() {
+    let site = Site::new(&["old"]).await;
+    let store = site.store(&["old"], Role::Tool);
+    for who in ["anna@example.com", "ben@example.com", "carl@example.com"] {
+        give(&store, who).await;
+    }
+    store.close().await.unwrap();
+    let database = rusqlite::Connection::open(site.path().join("a.db")).unwrap();
+    let damage = "UPDATE vault SET wrapped = zeroblob(length(wrapped)) WHERE sender = 'ben@example.com'";
+    assert_eq!(database.execute(damage, []).unwrap(), 1);
+    drop(database);
+    site.configure(&["new", "old"]);
+    let err = site.fails(1, &["keys", "rotate"], "");
+    assert!(err.contains("1 records are still left") && err.contains("do not open"), "{err}");
+    assert!(err.contains("`aftersign check`"), "{err}");
+    assert_eq!(records(&site), [("new".into(), true, true, 2), ("old".into(), true, false, 1)]);
+
+    let checked = || {
+        let (_, report, _) = site.run(&["check", "--json"], "");
+        let report: Value = serde_json::from_str(&report).unwrap();
+        let rows = report["checks"].as_array().unwrap().iter();
+        rows.filter(|row| row["check"] == "grants" && row["result"] == "failed").cloned().collect::<Vec<_>>()
+    };
+    let forget = "`aftersign grants forget hr ben@example.com`";
+    let whole = fs::read_to_string(site.path().join("aftersign.toml")).unwrap();
+    // The same where the account is configured no more.
+    for config in [whole.replace("id = \"hr\"", "id = \"other\""), whole] {
+        fs::write(site.path().join("aftersign.toml"), config).unwrap();
+        let rows = checked();
+        let [row] = rows.as_slice() else { panic!("{rows:?}") };
+        assert_eq!(row["subject"], "hr");
+        assert!(
+            row["detail"].as_str().unwrap().contains("1 of 3 grants do not open (ben@example.com)"),
+            "{row}"
+        );
+        assert!(row["next"].as_str().unwrap().contains(forget), "{row}");
+    }
+    site.ok(&["grants", "forget", "hr", "ben@example.com"], "");
+    assert!(checked().is_empty());
+    assert_eq!(site.json(&["keys", "rotate"])["removable"], json!(["old"]));
 }

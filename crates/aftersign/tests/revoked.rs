@@ -18,14 +18,17 @@ fn revoked(folder: &Path, args: &[&str]) -> (Value, Vec<(String, String)>) {
         .arg(&secrets)
         .args(args)
         .output()
-        .unwrap();
+        .expect("the demo runs");
     let (text, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     let log = std::fs::read_to_string(folder.join("demo/server.log")).unwrap_or_default();
     let said: Vec<&str> = log.lines().filter(|line| !line.contains("DEBUG")).collect();
     assert!(output.status.success(), "{text}\n{errors}\n{}", said.join("\n"));
     let report = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
-    let secrets = std::fs::read_to_string(secrets).unwrap();
+    let secrets = std::fs::read_to_string(secrets).expect("the revealed secrets");
     let pairs = secrets.lines().filter_map(|line| line.split_once('\t'));
+    for (kind, secret) in pairs.clone() {
+        assert!(!text.contains(secret) && !errors.contains(secret), "a {kind} was printed");
+    }
     (report, pairs.map(|(kind, secret)| (kind.to_owned(), secret.to_owned())).collect())
 }
 
@@ -37,23 +40,22 @@ fn assert_nothing_is_lost_or_asked_twice(report: &Value) {
     }
     assert_eq!(
         report["envelopes"],
-        json!({ "created": 14, "completed": 14, "archived": 14, "disposed": 14 }),
+        json!({ "created": 18, "completed": 18, "archived": 18, "disposed": 18 }),
         "{report}"
     );
-    assert_eq!(report["parked"], 4, "{report}");
     assert_eq!(report["consents"], json!({ "anna": 2, "ben": 1, "carla": 1 }), "{report}");
     assert_eq!(
         (&report["drafts"]["created"], &report["drafts"]["sent"]),
-        (&json!(12), &json!(12)),
+        (&json!(16), &json!(16)),
         "{report}"
     );
     assert_eq!((&report["journal"], &report["secrets_found"]), (&json!("intact"), &json!([])), "{report}");
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {
-    let entries: Vec<PathBuf> =
-        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    let (folders, mut found): (Vec<_>, Vec<_>) = entries.into_iter().partition(|path| path.is_dir());
+    let entries = std::fs::read_dir(folder).expect("a folder");
+    let entries = entries.map(|entry| entry.expect("an entry").path());
+    let (folders, mut found): (Vec<_>, Vec<_>) = entries.partition(|path| path.is_dir());
     found.extend(folders.iter().flat_map(|folder| files(folder)));
     found
 }
@@ -77,7 +79,7 @@ fn a_sender_who_revokes_is_asked_once_and_no_secret_is_left_behind() {
     let mails = report["mails"].as_array().unwrap();
     assert_eq!(mails.len(), 1, "{report}");
     assert_eq!(mails[0]["to"], "anna@example.com");
-    assert_eq!(report["drafts"]["asked"], 12, "{report}");
+    assert_eq!((&report["drafts"]["asked"], &report["parked"]), (&json!(16), &json!(8)), "{report}");
     assert_eq!(report["deviations"], json!([]));
 
     let demo = folder.path().join("demo");
@@ -88,8 +90,15 @@ fn a_sender_who_revokes_is_asked_once_and_no_secret_is_left_behind() {
     let files: Vec<_> = files(&demo).into_iter().map(lossy).collect();
     let count = |kind: &str| secrets.iter().filter(|(known, _)| known == kind).count();
     assert_eq!(count("access token"), 4, "one for each consent");
-    let searched =
-        ["access token", "client secret", "path secret", "PKCE verifier", "authorisation code", "vault key"];
+    let searched = [
+        "access token",
+        "client secret",
+        "path secret",
+        "callback secret of a draft",
+        "PKCE verifier",
+        "authorisation code",
+        "vault key",
+    ];
     for (kind, secret) in secrets.iter().filter(|(kind, _)| searched.contains(&kind.as_str())) {
         let places = places(&files, secret);
         let expected: &[&str] = match kind.as_str() {
@@ -108,9 +117,11 @@ fn a_sender_who_revokes_is_asked_once_and_no_secret_is_left_behind() {
 #[test]
 fn nothing_is_lost_or_sent_twice_when_the_platform_loses_answers() {
     let folder = tempfile::tempdir().unwrap();
-    let (report, _) = revoked(folder.path(), &["--faults", "hard", "--seed", "4"]);
+    let (report, _) = revoked(folder.path(), &["--faults", "normal", "--seed", "4"]);
     assert_nothing_is_lost_or_asked_twice(&report);
-    assert!(report["drafts"]["asked"].as_u64() >= report["drafts"]["sent"].as_u64(), "{report}");
+    assert!(report["parked"].as_u64() > Some(0), "{report}");
+    let drafts = &report["drafts"];
+    assert!(drafts["asked"].as_u64() > drafts["sent"].as_u64(), "no answer was lost: {report}");
 }
 
 #[test]

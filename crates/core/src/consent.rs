@@ -67,6 +67,8 @@ pub enum Scene {
         consent: bool,
         /// The fields of a key that can be typed in; empty if none can.
         fields: &'static [&'static str],
+        /// The link by which the sender came, to be given back with what they type in.
+        link: Option<String>,
     },
     /// The sender's access is in the vault.
     Connected {
@@ -122,6 +124,11 @@ pub enum Trouble {
     SendUnclear,
     /// The typed key is refused by the platform.
     KeyRefused,
+    /// The platform's user is none of those from whom this account takes access, or another user of the same address gave it
+    /// before.
+    NotWelcome,
+    /// Too many come at once; nothing was done.
+    Busy,
     /// The platform does not answer, or not sensibly; nothing was done.
     PlatformSilent,
     /// Our own side is not set up or fails; the operator finds the reason in the log.
@@ -137,8 +144,14 @@ pub trait ConsentDesk: Send + Sync {
     async fn depart(&self, account: &AccountId, browser: &Browser) -> Turn;
     /// A browser comes back from the platform, with this query.
     async fn returned(&self, account: &AccountId, query: &str, browser: &Browser) -> Turn;
-    /// A sender typed a key in.
-    async fn key_typed(&self, account: &AccountId, fields: Vec<(String, Secret)>, browser: &Browser) -> Turn;
+    /// A sender typed a key in, on the page that a link led to if there is one ([`Scene::Offer`]).
+    async fn key_typed(
+        &self,
+        account: &AccountId,
+        fields: Vec<(String, Secret)>,
+        link: Option<String>,
+        browser: &Browser,
+    ) -> Turn;
     /// The account whose way back leads to this path of ours, if there is one.
     fn account_of_return(&self, path: &str) -> Option<AccountId>;
 }

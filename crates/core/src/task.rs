@@ -144,21 +144,24 @@ impl TaskDraft {
     }
 
     /// The task about an access that does not work: the admins' if it is the account's own, else the sender's. However many
-    /// envelopes wait for it, it is one.
+    /// envelopes wait for it, it is one. `why` is for the admins alone.
     pub fn access_needed(account: &AccountId, holder: &Holder, why: String) -> Self {
         let Holder::Sender(sender) = holder else {
             return Self::for_account(
                 TaskKind::AccessRefused,
                 account,
-                format!("The platform refuses this account's access: {why}"),
-                "Set a working credential in the config and restart the server; what waits goes on by itself.",
+                format!("The access of this account does not work: {why}"),
+                "Mend what it says (mostly the credential) in the config and restart the server; what waits goes on by itself.",
             );
         };
-        let what =
-            format!("The envelopes that {sender} sent cannot be archived: their access does not work: {why}");
+        // The same words whoever finds out, so that the open task stays as it is.
+        let what = format!(
+            "The envelopes that {sender} sent cannot be archived: the platform does not let us act for them, because they \
+             have not given access or took it back."
+        );
         let todo = format!(
-            "Give access again: follow the link in the e-mail, or open the account's page /consent/{account}. What waits goes \
-             on by itself."
+            "Give access again: follow the link in the e-mail, or open the page /consent/{account} of this server; what waits \
+             goes on by itself."
         );
         Self {
             key: Self::access_key(account, holder),
@@ -166,6 +169,11 @@ impl TaskDraft {
             due_after: Some(ACCESS_DUE_AFTER),
             ..Self::for_account(TaskKind::AccessRefused, account, what, &todo)
         }
+    }
+
+    /// The key of the task about a draft of which nobody knows whether it was sent.
+    pub fn draft_key(account: &AccountId, draft: &str) -> String {
+        format!("{}/{draft}", Self::account_key(TaskKind::SendUnclear, account))
     }
 
     /// The key of [`access_needed`](Self::access_needed)'s task.

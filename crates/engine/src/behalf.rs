@@ -12,9 +12,9 @@ use aftersign_core::platform::{Access, Call};
 use aftersign_core::transfer::Transfer;
 use aftersign_core::{Error, ErrorKind, Remedy};
 
-use crate::grants::{Granted, no_access, unopened};
+use crate::grants::{Granted, Means, no_access};
 use crate::limits::SEARCH_SENDERS_MAX;
-use crate::refusals::Asker;
+use crate::sweep::stored;
 use crate::{Engine, EngineAccount};
 
 /// On whose behalf one step of a transfer asks.
@@ -22,21 +22,30 @@ use crate::{Engine, EngineAccount};
 pub(crate) struct Behalf {
     /// Who sent the envelope, as far as anybody said.
     sender: Option<String>,
-    /// What they gave, if they gave something.
-    granted: Option<Granted>,
+    /// What they gave.
+    means: Means,
 }
 
 impl Behalf {
-    /// Whose refusal would end the step.
-    pub(crate) fn asker(&self, account: &EngineAccount) -> Asker {
-        let sender = self.sender.as_deref().and_then(SenderId::new);
-        match (&self.granted, sender) {
-            (Some(granted), _) => granted.asker(),
-            (None, Some(sender)) if !account.has_own_access() => {
-                Asker { holder: Holder::Sender(sender), version: 0 }
-            }
-            _ => Asker { holder: Holder::Account, version: 0 },
+    /// Whose access was refused a moment ago, so that asking again can wait.
+    pub(crate) fn refused(&self) -> Option<Holder> {
+        match self.means {
+            Means::Refused => self.sender_id().map(Holder::Sender),
+            Means::Nothing | Means::Granted(_) => None,
         }
+    }
+
+    /// Whether the account's own access is asked with first.
+    pub(crate) fn is_own(&self) -> bool {
+        matches!(self.means, Means::Nothing)
+    }
+
+    fn sender_id(&self) -> Option<SenderId> {
+        self.sender.as_deref().and_then(SenderId::new)
+    }
+
+    fn no_access(&self) -> Error {
+        no_access(self.sender_id().as_ref())
     }
 }
 
@@ -48,15 +57,15 @@ impl Engine {
             Some(sender) => Some(sender),
             None => self.noted_sender(transfer).await?,
         };
-        let granted = match sender.as_deref().and_then(SenderId::new) {
-            Some(sender) => self.granted(account, &sender).await?,
-            None => None,
+        let means = match sender.as_deref().and_then(SenderId::new) {
+            Some(sender) => self.means(account, &sender).await?,
+            None => Means::Nothing,
         };
-        Ok(Behalf { sender, granted })
+        Ok(Behalf { sender, means })
     }
 
     async fn noted_sender(&self, transfer: &Transfer) -> Result<Option<String>, Error> {
-        self.store.sender_of(&transfer.account, &transfer.envelope_id).await.map_err(unopened)
+        self.store.sender_of(&transfer.account, &transfer.envelope_id).await.map_err(stored)
     }
 
     /// Asks about a transfer's envelope.
@@ -83,8 +92,12 @@ impl Engine {
     where
         F: Future<Output = Result<T, Error>>,
     {
-        let Some(granted) = &behalf.granted else { return in_own_turn(account, behalf, ask).await };
-        match self.with_grant(account, granted.clone(), &ask).await {
+        let granted = match &behalf.means {
+            Means::Granted(granted) => granted,
+            Means::Nothing => return in_own_turn(account, behalf, ask).await,
+            Means::Refused => return Err(behalf.no_access()),
+        };
+        match self.with_grant(account, Granted::clone(granted), &ask).await {
             // Some grants reach only what was sent through them; the account's own access reaches more.
             Err(unseen) if is_unseen(&unseen) && account.has_own_access() => {
                 match ask(account.access.clone()).await {
@@ -107,59 +120,73 @@ impl Engine {
     ) -> Result<Answer<Lookup>, Error> {
         let platform = account.platform;
         let make = |access: &Access| platform.fetch_envelope(access, &transfer.envelope_id);
-        let has_own = account.has_own_access();
+        let nobody = behalf.is_own() && !account.has_own_access();
         let mut first = None;
-        if has_own || behalf.granted.is_some() || !account.search_senders {
+        if !(nobody && account.search_senders) {
             let answer = self.ask_about(account, behalf, make).await?;
             if !matches!(answer.value, Lookup::NotFound) {
                 return Ok(answer);
             }
             first = Some(answer);
         }
-        if has_own && behalf.granted.is_some() {
+        if account.has_own_access() && !behalf.is_own() {
             let own = self.caller.ask(platform, &account.access, make).await?;
             if !matches!(own, Lookup::NotFound) {
                 return Ok(Answer::plain(own));
             }
         }
-        let found = if account.search_senders { self.search(account, transfer, behalf).await? } else { None };
-        let nobody = || no_access(behalf.sender.as_deref().and_then(SenderId::new).as_ref());
-        found.or(first).ok_or_else(nobody)
+        let found =
+            if account.search_senders { self.search(account, transfer, behalf).await? } else { Search::Off };
+        match (found, first) {
+            (Search::Seen(answer), _) => Ok(answer),
+            (Search::Nobody, None) => Err(behalf.no_access()),
+            // Only its sender may see it, and they can still give us access.
+            (_, Some(_)) if behalf.is_own() && behalf.sender.is_some() && account.oauth.is_some() => {
+                Err(behalf.no_access())
+            }
+            (_, Some(first)) => Ok(first),
+            (Search::Unseen | Search::Off, None) => Ok(Answer::plain(Lookup::NotFound)),
+        }
     }
 
     /// Asks with everybody's grant in turn, reading only: the admin allowed it. Who sees the envelope is noted as its sender,
-    /// unless the platform names another. `None` if nobody sees it.
+    /// unless the platform names another.
     async fn search(
         &self,
         account: &EngineAccount,
         transfer: &Transfer,
         behalf: &Behalf,
-    ) -> Result<Option<Answer<Lookup>>, Error> {
+    ) -> Result<Search, Error> {
         let platform = account.platform;
         let id = &account.access.account;
-        let tried = behalf.asker(account).holder;
-        let rows = self.store.grants(Some(id)).await.map_err(unopened)?;
-        let others = rows
-            .into_iter()
-            .filter(|row| row.refused_at.is_none() && Holder::Sender(row.sender.clone()) != tried);
-        for row in others.take(SEARCH_SENDERS_MAX) {
-            let Some(granted) = self.granted(account, &row.sender).await? else { continue };
+        let tried = behalf.sender_id();
+        let rows = self.store.grants(Some(id)).await.map_err(stored)?;
+        if rows.is_empty() {
+            return Ok(Search::Nobody);
+        }
+        for row in rows.into_iter().filter(|row| Some(&row.sender) != tried.as_ref()).take(SEARCH_SENDERS_MAX)
+        {
+            let granted = match self.means(account, &row.sender).await {
+                Ok(Means::Granted(granted)) => granted,
+                Err(error) if error.kind() == ErrorKind::Storage => return Err(error),
+                // Theirs is no reason to hold up an envelope that is probably not theirs.
+                Ok(Means::Nothing | Means::Refused) | Err(_) => continue,
+            };
             let make = |access: &Access| platform.fetch_envelope(access, &transfer.envelope_id);
             let ask = |access: Access| async move { self.caller.ask(platform, &access, make).await };
-            match self.with_grant(account, granted, ask).await {
+            match self.with_grant(account, *granted, ask).await {
                 Ok(Lookup::NotFound) => {}
                 Ok(found) => {
                     let sender = row.sender.as_str();
                     let noted = self.store.note_sender(id, &transfer.envelope_id, sender, self.now()).await;
-                    noted.map_err(unopened)?;
-                    return Ok(Some(Answer::plain(found)));
+                    noted.map_err(stored)?;
+                    return Ok(Search::Seen(Answer::plain(found)));
                 }
-                // Theirs is no reason to hold up an envelope that is probably not theirs.
-                Err(error) if is_refusal(&error) => {}
+                Err(error) if is_refusal(&error) || error.remedy() == Remedy::RenewAccess => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(None)
+        Ok(Search::Unseen)
     }
 
     /// What notifications said of a transfer's envelope.
@@ -172,6 +199,18 @@ impl Engine {
     }
 }
 
+/// What asking everybody found.
+enum Search {
+    /// The admin does not allow it.
+    Off,
+    /// Nobody has given access.
+    Nobody,
+    /// Nobody who gave access sees it.
+    Unseen,
+    /// Somebody sees it.
+    Seen(Answer<Lookup>),
+}
+
 /// Asks with the account's own access, in the sender's name first where the platform offers that.
 async fn in_own_turn<T, F>(
     account: &EngineAccount,
@@ -182,7 +221,7 @@ where
     F: Future<Output = Result<T, Error>>,
 {
     if !account.has_own_access() {
-        return Err(no_access(behalf.sender.as_deref().and_then(SenderId::new).as_ref()));
+        return Err(behalf.no_access());
     }
     let named = behalf.sender.clone().filter(|_| account.platform.capabilities().per_sender);
     in_turn(&account.access, named, ask).await

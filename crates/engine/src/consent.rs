@@ -14,7 +14,7 @@ use aftersign_core::digest::Digest;
 use aftersign_core::error::SENDER;
 use aftersign_core::grant::{Grant, GrantKind, Nonces, OauthApp, ReturnAnswer};
 use aftersign_core::ids::{AccountId, SenderId};
-use aftersign_core::platform::{Access, Credential, Identity};
+use aftersign_core::platform::{Access, Credential, Identity, Next};
 use aftersign_core::secret::Secret;
 use aftersign_core::task::TaskKind;
 use aftersign_core::{Error, ErrorKind, Remedy, Timestamp};
@@ -24,7 +24,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::limits::{
-    CONSENT_LIFE, PAGE_PARAMETER_CHARS_MAX, RENEWAL_LINK_LIFE, SESSION_LIFE, STRANGERS_PER_MINUTE,
+    CONSENT_LIFE, CONSENTS_PER_MINUTE, PAGE_PARAMETER_CHARS_MAX, RENEWAL_LINK_LIFE, SESSION_LIFE,
+    STRANGERS_PER_MINUTE,
 };
 use crate::{Engine, EngineAccount};
 use kept::{Kept, Pass};
@@ -53,8 +54,9 @@ pub struct SealedKey {
 impl ConsentDesk for Desk {
     async fn arrive(&self, account: &AccountId, errand: Errand, browser: &Browser) -> Turn {
         let Some(account) = self.0.account(account) else { return trouble(Trouble::NoSuchPage) };
+        let again = Some(errand.clone());
         let answer = match errand {
-            Errand::Connect => Ok(offer(account)),
+            Errand::Connect => Ok(self.0.offer(account, None)),
             Errand::Renew(link) => self.0.renew_by(account, link, browser).await,
             Errand::BeforeSend { draft, user, organization, confirmed } => {
                 let errand = match before_send(account, &draft, &user, &organization, confirmed) {
@@ -64,31 +66,32 @@ impl ConsentDesk for Desk {
                 self.0.before_send(account, errand, browser).await
             }
         };
-        self.0.turned(account, answer)
+        self.0.turned(account, answer, again)
     }
 
     async fn depart(&self, account: &AccountId, browser: &Browser) -> Turn {
         let Some(account) = self.0.account(account) else { return trouble(Trouble::NoSuchPage) };
         let answer = self.0.ask_consent(account, Errand::Connect, browser).await;
-        self.0.turned(account, answer)
+        self.0.turned(account, answer, Some(Errand::Connect))
     }
 
     async fn returned(&self, account: &AccountId, query: &str, browser: &Browser) -> Turn {
         let Some(account) = self.0.account(account) else { return trouble(Trouble::NoSuchPage) };
         let answer = self.0.returned(account, query, browser).await;
-        self.0.turned(account, answer)
+        self.0.turned(account, answer, None)
     }
 
-    async fn key_typed(&self, account: &AccountId, fields: Vec<(String, Secret)>, _: &Browser) -> Turn {
+    async fn key_typed(
+        &self,
+        account: &AccountId,
+        fields: Vec<(String, Secret)>,
+        link: Option<String>,
+        _: &Browser,
+    ) -> Turn {
         let Some(account) = self.0.account(account) else { return trouble(Trouble::NoSuchPage) };
-        if !self.0.strangers.admit(&account.access.account, self.0.now()) {
-            return trouble_again(Trouble::PlatformSilent, Errand::Connect);
-        }
-        match self.0.seal_key(&account.access.account, fields, None, "sender").await {
-            Ok(sealed) => self.0.connected(account, &sealed.identity),
-            Err(error) if is_refusal(&error) => trouble_again(Trouble::KeyRefused, Errand::Connect),
-            Err(error) => self.0.turned(account, Err(error)),
-        }
+        let again = link.clone().map_or(Errand::Connect, Errand::Renew);
+        let answer = self.0.key_typed(account, fields, link).await;
+        self.0.turned(account, answer, Some(again))
     }
 
     fn account_of_return(&self, path: &str) -> Option<AccountId> {
@@ -118,6 +121,18 @@ impl Engine {
         actor: &str,
     ) -> Result<SealedKey, Error> {
         let account = self.account(account).ok_or_else(|| rejected("there is no such account"))?;
+        let (identity, grant) = self.prove_key(account, fields, expected).await?;
+        let (_, woken) = self.seal(account, &identity, grant, actor).await?;
+        Ok(SealedKey { identity, woken })
+    }
+
+    /// Whose a typed key is.
+    async fn prove_key(
+        &self,
+        account: &EngineAccount,
+        fields: Vec<(String, Secret)>,
+        expected: Option<&SenderId>,
+    ) -> Result<(Identity, Grant), Error> {
         let wanted = account.platform.key_fields();
         let kept = fields
             .into_iter()
@@ -135,8 +150,84 @@ impl Engine {
         if expected.is_some_and(|expected| identity.sender().as_ref() != Some(expected)) {
             return Err(rejected("the key is another sender's").with(SENDER, &identity.name));
         }
-        let (_, woken) = self.seal(account, &identity, grant, actor).await?;
-        Ok(SealedKey { identity, woken })
+        Ok((identity, grant))
+    }
+
+    /// A key that a sender typed into a page: by a link, which says whose it must be, or where the account says from whom it
+    /// takes access.
+    async fn key_typed(
+        &self,
+        account: &EngineAccount,
+        fields: Vec<(String, Secret)>,
+        link: Option<String>,
+    ) -> Result<Turn, Error> {
+        let expected = match &link {
+            Some(link) => match self.open_pass(account, Purpose::RenewalLink, link) {
+                Some(pass) => Some(pass.sender),
+                None => return Ok(trouble_again(Trouble::LinkExpired, Errand::Connect)),
+            },
+            None if account.senders.is_empty() => return Ok(trouble(Trouble::NoSuchPage)),
+            None => None,
+        };
+        let again = link.map_or(Errand::Connect, Errand::Renew);
+        if !self.can_keep() {
+            return Ok(trouble(Trouble::OurFault));
+        }
+        if !self.strangers.admit(&account.access.account, Budget::Questions, self.now()) {
+            return Ok(trouble_again(Trouble::Busy, again));
+        }
+        let (identity, grant) = match self.prove_key(account, fields, expected.as_ref()).await {
+            Ok(proven) => proven,
+            Err(error) if is_refusal(&error) => return Ok(trouble_again(Trouble::KeyRefused, again)),
+            Err(error) => return Err(error),
+        };
+        if !self.is_welcome(account, &identity).await? {
+            return Ok(trouble(Trouble::NotWelcome));
+        }
+        self.seal(account, &identity, grant, "sender").await?;
+        Ok(self.connected(account, &identity))
+    }
+
+    /// Whether an account takes access from somebody: they are among those whom it names, if it names any, and no other user
+    /// of the platform gave access under their address before (an operator can forget that one).
+    async fn is_welcome(&self, account: &EngineAccount, identity: &Identity) -> Result<bool, Error> {
+        let Some(sender) = identity.sender() else { return Ok(false) };
+        let fits = |pattern: &String| match pattern.strip_prefix('*') {
+            Some(domain) => sender.as_str().ends_with(domain),
+            None => sender.as_str() == pattern,
+        };
+        if !account.senders.is_empty() && !account.senders.iter().any(fits) {
+            tracing::warn!(account = %account.access.account, "somebody who is not among the account's `senders` wants to give access");
+            return Ok(false);
+        }
+        let user_id = identity.id.as_deref().map(|id| account.platform.user_id(id));
+        let rows = self.store.grants(Some(&account.access.account)).await.map_err(closed)?;
+        let before = rows.into_iter().find(|row| row.sender == sender).and_then(|row| row.user_id);
+        let is_same = before.is_none() || user_id.is_none() || before == user_id;
+        if !is_same {
+            tracing::warn!(account = %account.access.account, "another user of the same address gave access before; `aftersign grants forget` makes room");
+        }
+        Ok(is_same)
+    }
+
+    /// Whether what a sender gives can be sealed at all.
+    fn can_keep(&self) -> bool {
+        self.store.seal_token(Purpose::Session, &Secret::new("probe")).is_ok()
+    }
+
+    fn offer(&self, account: &EngineAccount, link: Option<String>) -> Turn {
+        let consent = account.oauth.is_some();
+        // A page for everybody would take keys of strangers.
+        let typed = link.is_some() || !account.senders.is_empty();
+        let fields = if typed { account.platform.key_fields() } else { &[] };
+        if !consent && fields.is_empty() {
+            return trouble(Trouble::NoSuchPage);
+        }
+        if !self.can_keep() {
+            tracing::error!(account = %account.access.account, "senders cannot give access: the vault has no key, see `[vault] keys`");
+            return trouble(Trouble::OurFault);
+        }
+        Scene::Offer { consent, fields, link }.into()
     }
 
     /// The one-click link by which a sender gives an account access (again).
@@ -173,7 +264,7 @@ impl Engine {
         }
         match account.oauth {
             Some(_) => self.ask_consent(account, Errand::Renew(link), browser).await,
-            None => Ok(offer(account)),
+            None => Ok(self.offer(account, Some(link))),
         }
     }
 
@@ -188,13 +279,19 @@ impl Engine {
         errand: Errand,
         browser: &Browser,
     ) -> Result<Turn, Error> {
-        let Errand::BeforeSend { draft, user, confirmed, .. } = &errand else { return Ok(offer(account)) };
+        let Errand::BeforeSend { draft, user, confirmed, .. } = &errand else {
+            return Ok(self.offer(account, None));
+        };
         let session = browser.session.as_ref().map(Secret::expose);
         let pass = session.and_then(|session| self.open_pass(account, Purpose::Session, session));
         let known = pass.filter(|pass| pass.user_id.as_deref() == Some(user));
         let granted = match &known {
-            Some(pass) => self.granted(account, &pass.sender).await?,
-            None => None,
+            Some(pass) => self.granted(account, &pass.sender).await,
+            None => Ok(None),
+        };
+        let granted = match granted {
+            Err(error) if error.kind() == ErrorKind::AccessRefused => None,
+            granted => granted?,
         };
         let (Some(pass), Some(granted)) = (known, granted) else {
             return self.ask_consent(account, errand, browser).await;
@@ -204,8 +301,12 @@ impl Engine {
             self.caller.ask(account.platform, &access, |access| account.platform.whoami(access)).await
         };
         match self.with_grant(account, granted, whoami).await {
-            Ok(identity) if self.is_user(account, &identity, user) => {}
-            Ok(_) => return Ok(trouble(Trouble::SomebodyElse)),
+            Ok(identity) if !self.is_user(account, &identity, user) => {
+                return Ok(trouble(Trouble::SomebodyElse));
+            }
+            Ok(identity) if identity.sender().as_ref() == Some(&pass.sender) => {}
+            // The same user under another address: their grant is kept under the earlier one.
+            Ok(_) => return self.ask_consent(account, errand, browser).await,
             Err(error) if error.kind() == ErrorKind::AccessRefused => {
                 return self.ask_consent(account, errand, browser).await;
             }
@@ -228,12 +329,13 @@ impl Engine {
         errand: Errand,
         browser: &Browser,
     ) -> Result<Turn, Error> {
-        let Some(app) = &account.oauth else { return Ok(offer(account)) };
+        let Some(app) = &account.oauth else { return Ok(self.offer(account, None)) };
         let id = &account.access.account;
         let nonces = Nonces { state: self.nonce(), verifier: self.nonce() };
         let begun = account.platform.begin_grant(&account.bare_access(), app, &nonces)?;
-        if matches!(begun, aftersign_core::platform::Next::Then(_)) && !self.strangers.admit(id, self.now()) {
-            return Ok(trouble_again(Trouble::PlatformSilent, errand));
+        let budget = if matches!(begun, Next::Then(_)) { Budget::Questions } else { Budget::Consents };
+        if !self.strangers.admit(id, budget, self.now()) {
+            return Ok(trouble_again(Trouble::Busy, errand));
         }
         let departure = self.caller.settle(id, begun).await?;
         let now = self.now();
@@ -309,6 +411,9 @@ impl Engine {
         if !is_meant {
             return Ok(trouble_again(Trouble::SomebodyElse, errand));
         }
+        if !self.is_welcome(account, &identity).await? {
+            return Ok(trouble(Trouble::NotWelcome));
+        }
         let access = account.platform.granted(&account.access, account.oauth.as_ref(), &grant);
         let (sender, _) = self.seal(account, &identity, grant, "sender").await?;
         let mut turn = self.connected(account, &identity);
@@ -372,10 +477,9 @@ impl Engine {
         Secret::new(URL_SAFE_NO_PAD.encode(*bytes))
     }
 
-    fn turned(&self, account: &EngineAccount, answer: Result<Turn, Error>) -> Turn {
-        answer
-            .or_else(|error| self.in_the_way(account, error, None))
-            .unwrap_or_else(|_| trouble(Trouble::OurFault))
+    fn turned(&self, account: &EngineAccount, answer: Result<Turn, Error>, again: Option<Errand>) -> Turn {
+        let answer = answer.or_else(|error| self.in_the_way(account, error, again));
+        answer.unwrap_or_else(|_| trouble(Trouble::OurFault))
     }
 
     /// What a failure looks like from outside. The reason goes to the log.
@@ -388,7 +492,7 @@ impl Engine {
         let what = match error.kind() {
             ErrorKind::Storage | ErrorKind::Misconfigured | ErrorKind::Corrupt => Trouble::OurFault,
             ErrorKind::AccessRefused | ErrorKind::Forbidden | ErrorKind::Rejected => {
-                Trouble::ConsentFailed("the platform refuses the access that it has just given".into())
+                Trouble::ConsentFailed("the platform refuses to be asked with this access".into())
             }
             _ => Trouble::PlatformSilent,
         };
@@ -429,14 +533,6 @@ fn before_send(
     }
 }
 
-fn offer(account: &EngineAccount) -> Turn {
-    let (consent, fields) = (account.oauth.is_some(), account.platform.key_fields());
-    if !consent && fields.is_empty() {
-        return trouble(Trouble::NoSuchPage);
-    }
-    Scene::Offer { consent, fields }.into()
-}
-
 fn trouble(trouble: Trouble) -> Turn {
     Scene::Trouble { trouble, again: None }.into()
 }
@@ -462,21 +558,34 @@ pub(crate) fn closed(error: StoreError) -> Error {
     Error::new(kind, Remedy::Retry(None), "serve a browser", "the store failed").caused_by(error)
 }
 
-/// Questions to platforms that strangers caused, in the minute under way.
+/// What visitors of whom nobody knows who they are may cause.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+enum Budget {
+    /// Questions to the platform.
+    Questions,
+    /// Consents that are begun: one commit each.
+    Consents,
+}
+
+/// What strangers caused in the minute under way.
 #[derive(Default)]
-pub(crate) struct Strangers(Mutex<HashMap<AccountId, (i64, u32)>>);
+pub(crate) struct Strangers(Mutex<HashMap<(AccountId, Budget), (i64, u32)>>);
 
 impl Strangers {
     /// Whether one more is allowed.
-    fn admit(&self, account: &AccountId, now: Timestamp) -> bool {
+    fn admit(&self, account: &AccountId, budget: Budget, now: Timestamp) -> bool {
         let minute = now.as_second().div_euclid(60);
+        let most = match budget {
+            Budget::Questions => STRANGERS_PER_MINUTE,
+            Budget::Consents => CONSENTS_PER_MINUTE,
+        };
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (of, count) = counts.entry(account.clone()).or_insert((minute, 0));
+        let (of, count) = counts.entry((account.clone(), budget)).or_insert((minute, 0));
         if *of != minute {
             (*of, *count) = (minute, 0);
         }
         *count = count.saturating_add(1);
-        *count <= STRANGERS_PER_MINUTE
+        *count <= most
     }
 }
 

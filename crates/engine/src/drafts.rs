@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use aftersign_core::callback::draft_secret;
 use aftersign_core::consent::{Errand, Scene, Trouble};
 use aftersign_core::draft::{DraftMarks, DraftTrace, SentAs};
 use aftersign_core::grant::Holder;
@@ -46,6 +47,8 @@ impl Engine {
         confirmed: bool,
         errand: Errand,
     ) -> Scene {
+        // A word counts once: whoever looks again says nothing by that.
+        let errand = with_word(&errand, false);
         let (engine, account, again) = (Arc::clone(self), account.clone(), errand.clone());
         let sending = tokio::spawn(async move {
             let outcome = engine.send_claimed(&account, access, sender, draft, confirmed, errand).await;
@@ -67,23 +70,31 @@ impl Engine {
         errand: Errand,
     ) -> Result<Scene, Error> {
         let id = &account.access.account;
-        let claim = self.store.claim_draft(id, &draft, &sender, DRAFT_LEASE, self.now()).await;
-        let (token, state) = match claim.map_err(closed)? {
+        let claim = self.store.claim_draft(id, &draft, DRAFT_LEASE, self.now()).await;
+        let (token, state, asked_by) = match claim.map_err(closed)? {
             DraftClaim::Busy => return Ok(Scene::Sending(errand)),
-            DraftClaim::Ours { token, state } => (token, state),
+            DraftClaim::Ours { token, state, asked_by } => (token, state, asked_by),
         };
         let sending = Sending { account, access, sender, draft, token, errand };
         let scene = match state {
             DraftState::Sent(envelopes) => Ok(sent(account, envelopes.len())),
+            // What came of it is its sender's business.
+            DraftState::Asked(_) if asked_by.as_ref() != Some(&sending.sender) => {
+                Ok(trouble(Trouble::DraftNotVisible, None))
+            }
             DraftState::Asked(asked_at) => self.resume(&sending, asked_at, confirmed).await,
             DraftState::Unsent => self.mark_and_send(&sending).await,
         };
-        // What is known of the draft was recorded; the lease must not outlive the visit.
-        let released = self.store.release_draft(id, &sending.draft, token, false).await;
-        if let Err(error) = released {
+        self.leave_draft(&sending).await;
+        scene
+    }
+
+    /// What is known of the draft was recorded; the lease must not outlive the visit.
+    async fn leave_draft(&self, sending: &Sending<'_>) {
+        let id = &sending.account.access.account;
+        if let Err(error) = self.store.release_draft(id, &sending.draft, sending.token, false).await {
             tracing::warn!(%error, account = %id, "cannot release a draft; its lease ends by itself");
         }
-        scene
     }
 
     /// The platform was asked before, and nobody knows what came of it.
@@ -104,11 +115,8 @@ impl Engine {
                 let id = &sending.account.access.account;
                 let released = self.store.release_draft(id, &sending.draft, sending.token, true).await;
                 released.map_err(closed)?;
-                let claim = self
-                    .store
-                    .claim_draft(id, &sending.draft, &sending.sender, DRAFT_LEASE, self.now())
-                    .await;
-                let DraftClaim::Ours { token, state: DraftState::Unsent } = claim.map_err(closed)? else {
+                let claim = self.store.claim_draft(id, &sending.draft, DRAFT_LEASE, self.now()).await;
+                let DraftClaim::Ours { token, state: DraftState::Unsent, .. } = claim.map_err(closed)? else {
                     return Ok(Scene::Sending(sending.errand.clone()));
                 };
                 let sending = Sending {
@@ -119,10 +127,16 @@ impl Engine {
                     token,
                     errand: sending.errand.clone(),
                 };
-                self.mark_and_send(&sending).await
+                let scene = self.mark_and_send(&sending).await;
+                self.leave_draft(&sending).await;
+                scene
             }
             DraftTrace::StillDraft => {
-                Ok(Scene::SendAgain { name: None, errand: confirmed_of(&sending.errand) })
+                let platform = sending.account.platform;
+                let make = |access: &Access| platform.fetch_draft(access, &sending.draft);
+                let name =
+                    self.caller.ask(platform, &sending.access, make).await?.and_then(|draft| draft.name);
+                Ok(Scene::SendAgain { name, errand: with_word(&sending.errand, true) })
             }
         }
     }
@@ -133,8 +147,10 @@ impl Engine {
         let again = || Some(sending.errand.clone());
         let fetched = self.caller.ask(platform, access, |access| platform.fetch_draft(access, id)).await?;
         let Some(draft) = fetched else { return Ok(trouble(Trouble::DraftNotVisible, None)) };
+        // Every sender can read a draft's URLs at the platform, so the account's own path secret does not stand in them.
+        let secret = draft_secret(&account.path_secret, id);
         let marks = DraftMarks {
-            callback_base: account.callback_base.clone(),
+            callback_base: format!("{}{}", account.callback_root, secret.expose()),
             account: account.access.account.as_str().into(),
         };
         let marked =
@@ -143,7 +159,7 @@ impl Engine {
             return self.not_sent(sending, &error);
         }
         let owner = &account.access.account;
-        match self.store.ask_draft(owner, id, sending.token, self.now()).await {
+        match self.store.ask_draft(owner, id, &sending.sender, sending.token, self.now()).await {
             Ok(()) => {}
             Err(StoreError::LeaseLost) => return Ok(Scene::Sending(sending.errand.clone())),
             Err(error) => return Err(closed(error)),
@@ -234,17 +250,17 @@ impl Engine {
     /// Finds out what came of drafts whose sender's browser went away.
     pub(crate) async fn run_drafts(self: Arc<Self>, shutdown: CancellationToken) {
         while !rest(self.pace().scaled(DRAFTS_EVERY).max(LOOK_EVERY), &shutdown).await {
-            match shutdown.run_until_cancelled(self.look_for_drafts()).await {
-                Some(Err(error)) => tracing::warn!(%error, "cannot read which drafts are unclear"),
-                Some(Ok(())) | None => {}
+            let look = shutdown.run_until_cancelled(self.look_for_drafts()).await;
+            if let Some(Err(error)) = look {
+                tracing::warn!(%error, "cannot read which drafts are unclear");
             }
         }
     }
 
     /// One look at every draft of which is not known what came of it.
     async fn look_for_drafts(&self) -> Result<(), StoreError> {
-        let before = self.now().checked_sub(self.pace().scaled(DRAFTS_EVERY)).unwrap_or(Timestamp::MIN);
-        let unclear = self.store.unclear_drafts(before, DRAFTS_BATCH).await?;
+        let ago = |span| self.now().checked_sub(self.pace().scaled(span)).unwrap_or(Timestamp::MIN);
+        let unclear = self.store.unclear_drafts(ago(DRAFT_GIVEN_UP), ago(DRAFTS_EVERY), DRAFTS_BATCH).await?;
         for draft in unclear.into_iter().filter(|draft| self.is_looked_for(draft)) {
             if let Err(error) = self.find_out(&draft).await {
                 let text = error.impersonal_chain();
@@ -259,11 +275,11 @@ impl Engine {
         if pace.after(draft.asked_at, DRAFT_FRESH) > now {
             return true;
         }
-        // Once in a while: in the round after each full span of its age.
+        // Once in a while: in the two rounds after each full span of its age, because a round takes its time.
         let age = (now - draft.asked_at).get_seconds().max(0).unsigned_abs();
         let (span, round) =
             (pace.scaled(DRAFT_LATE_EVERY).as_secs().max(1), pace.scaled(DRAFTS_EVERY).as_secs().max(1));
-        pace.after(draft.asked_at, DRAFT_GIVEN_UP) > now && age % span < round
+        age % span < 2 * round
     }
 
     async fn find_out(&self, unclear: &UnclearDraft) -> Result<(), Error> {
@@ -271,20 +287,30 @@ impl Engine {
         let Some(account) = self.accounts.iter().find(|account| account.access.account == *id) else {
             return Ok(());
         };
+        let key = TaskDraft::draft_key(id, draft);
+        let traced = self.traced(account, unclear).await;
+        if let Ok(Some(DraftTrace::Sent(envelopes))) = &traced {
+            return self.note_draft_sent(account, draft, sender, envelopes).await;
+        }
+        if self.pace().after(*asked_at, DRAFT_UNCLEAR) <= self.now() {
+            // Whatever keeps us from knowing, the sender can look.
+            let task = unclear_task(key.clone(), account, &Holder::Sender(sender.clone()));
+            self.tell_of(account, key, Some(task)).await.map_err(closed)?;
+        }
+        traced.map(drop)
+    }
+
+    /// What came of a draft, asked with its sender's access; `None` if they took that back.
+    async fn traced(
+        &self,
+        account: &EngineAccount,
+        unclear: &UnclearDraft,
+    ) -> Result<Option<DraftTrace>, Error> {
         let platform = account.platform;
-        let Some(granted) = self.granted(account, sender).await? else { return Ok(()) };
-        let make = |access: &Access| platform.trace_draft(access, draft, *asked_at);
+        let Some(granted) = self.granted(account, &unclear.sender).await? else { return Ok(None) };
+        let make = |access: &Access| platform.trace_draft(access, &unclear.draft, unclear.asked_at);
         let ask = |access: Access| async move { self.caller.ask(platform, &access, make).await };
-        let key = format!("{}/{draft}", TaskDraft::account_key(TaskKind::SendUnclear, id));
-        if let DraftTrace::Sent(envelopes) = self.with_grant(account, granted, ask).await? {
-            self.note_draft_sent(account, draft, sender, &envelopes).await?;
-            return self.tell_of(account, key, None).await.map_err(closed);
-        }
-        if self.pace().after(*asked_at, DRAFT_UNCLEAR) > self.now() {
-            return Ok(());
-        }
-        let holder = Holder::Sender(sender.clone());
-        self.tell_of(account, key.clone(), Some(unclear_task(key, account, &holder))).await.map_err(closed)
+        self.with_grant(account, granted, ask).await.map(Some)
     }
 }
 
@@ -326,14 +352,14 @@ fn trouble(trouble: Trouble, again: Option<Errand>) -> Scene {
     Scene::Trouble { trouble, again }
 }
 
-/// The same errand, with its sender's word that the draft is to be sent.
-fn confirmed_of(errand: &Errand) -> Errand {
+/// The same errand, with its sender's word that the draft is to be sent, or without it.
+fn with_word(errand: &Errand, confirmed: bool) -> Errand {
     match errand {
         Errand::BeforeSend { draft, user, organization, .. } => Errand::BeforeSend {
             draft: draft.clone(),
             user: user.clone(),
             organization: organization.clone(),
-            confirmed: true,
+            confirmed,
         },
         other => other.clone(),
     }

@@ -38,6 +38,7 @@ use aftersign_core::grant::OauthApp;
 use aftersign_core::platform::{Access, Credential, Platform};
 use aftersign_core::rule::Rule;
 use aftersign_core::seams::{Clock, Destination, Entropy, Transport};
+use aftersign_core::secret::Secret;
 use aftersign_core::{Error, Timestamp};
 use aftersign_store::{Store, Worker};
 use tokio::task::JoinSet;
@@ -68,14 +69,16 @@ pub struct EngineAccount {
     pub callback_urls: Vec<String>,
     /// What each of them begins with, up to the path secret: `{public_url}/callbacks/{account}/`.
     pub callback_root: String,
-    /// The same with the current path secret, on which the URLs that we put into drafts are built. Holds it.
-    pub callback_base: String,
+    /// The current path secret: what those that we put into drafts are derived from.
+    pub path_secret: Secret,
     /// Days after which the platform removes what has ended; outranks what the platform itself tells.
     pub retention_days: Option<u32>,
     /// The application under which senders are asked for consent.
     pub oauth: Option<OauthApp>,
     /// Envelopes of which nobody knows who sent them are asked for with every sender's grant in turn.
     pub search_senders: bool,
+    /// From whom it takes access: addresses, or `*@` and a domain, in lower case; empty for everybody who can consent.
+    pub senders: Vec<String>,
 }
 
 impl EngineAccount {
@@ -128,7 +131,7 @@ pub struct Engine {
     rules: Vec<Rule>,
     destinations: Vec<Arc<dyn Destination>>,
     store: Arc<dyn Store>,
-    caller: Caller,
+    caller: Arc<Caller>,
     refusals: Refusals,
     renewals: Renewals,
     strangers: Strangers,
@@ -157,7 +160,7 @@ impl Engine {
             rules: parts.rules,
             destinations: parts.destinations,
             store: parts.store,
-            caller: Caller::new(parts.transport, Arc::clone(&parts.clock)),
+            caller: Arc::new(Caller::new(parts.transport, Arc::clone(&parts.clock))),
             refusals: Refusals::default(),
             renewals: Renewals::default(),
             strangers: Strangers::default(),

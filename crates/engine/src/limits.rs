@@ -59,6 +59,8 @@ pub const SWEEP_PAGES_MAX: usize = 10_000;
 pub const SENDER_PAGES_MAX: usize = 1_000;
 /// Tries of one page before the sweep is given up until its next time.
 pub const SWEEP_PAGE_TRIES_MAX: u32 = 8;
+/// Tries of one sender's lists where their access ends in the middle of them.
+pub const SWEEP_GRANT_TRIES_MAX: u32 = 2;
 /// Sweeps of an account that may fail in a row before a person is told.
 pub const SWEEP_FAILURES_TOLD: u32 = 3;
 /// Envelopes looked up or woken in one commit of a sweep.
@@ -80,13 +82,11 @@ pub const ACCESS_REFUSED_QUIET: Duration = Duration::from_secs(60);
 /// The same for a sender's grant, which mostly works again only when the sender gives it anew, and that wakes what waits: just
 /// less than the time between two looks of one transfer, for grants that were merely switched off and on.
 pub const GRANT_REFUSED_QUIET: Duration = Duration::from_secs(14 * 60);
-/// Refused accesses remembered at once; beyond this all are asked with anew.
-pub const REFUSALS_MAX: usize = 10_000;
 
 /// How long one process has the sole right to renew a grant: longer than a token endpoint may take to answer.
 pub const RENEWAL_LEASE: Duration = Duration::from_secs(120);
-/// How long the others wait meanwhile.
-pub const RENEWAL_BUSY_WAIT: Duration = Duration::from_secs(5);
+/// Tries to keep what a token endpoint gave, a pause of the store's apart: a refresh token that is lost cannot be had again.
+pub const RENEWAL_KEEP_TRIES_MAX: u32 = 20;
 /// Grants that are asked in turn for an envelope of which nobody knows who sent it.
 pub const SEARCH_SENDERS_MAX: usize = 100;
 
@@ -121,6 +121,10 @@ pub const DRAFT_LATE_EVERY: Duration = Duration::from_secs(60 * 60);
 pub const DRAFT_UNCLEAR: Duration = Duration::from_secs(60 * 60);
 /// Age at which it is no longer looked for.
 pub const DRAFT_GIVEN_UP: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// Consents that browsers may begin per minute and account: more than any company's senders need at nine in the morning, and
+/// fewer in the life of a consent than are kept at once, so that a flood puts out nobody's.
+pub const CONSENTS_PER_MINUTE: u32 = 600;
+
 /// Drafts looked for in one round.
 pub const DRAFTS_BATCH: usize = 1_000;
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use aftersign_core::artifact::Content;
 use aftersign_core::digest::Digest;
 use aftersign_core::envelope::{Envelope, EnvelopeStatus, Lookup};
+use aftersign_core::grant::Holder;
 use aftersign_core::ids::DestinationId;
 use aftersign_core::platform::Access;
 use aftersign_core::proof::TransferProof;
@@ -14,7 +15,7 @@ use aftersign_core::transfer::{Item, Outcome, Step, Transfer};
 use aftersign_core::{Error, ErrorKind, Remedy};
 
 use crate::behalf::Behalf;
-use crate::limits::RECORD_BYTES_MAX;
+use crate::limits::{ACCESS_REFUSED_QUIET, RECORD_BYTES_MAX};
 use crate::metrics::AccountLabels;
 use crate::{Engine, EngineAccount, behalf, content, manifest, refusals, staging};
 
@@ -24,18 +25,24 @@ impl Engine {
         if !refusals::asks(step) {
             return self.perform_here(account, transfer, step).await.unwrap_or_else(Outcome::Failed);
         }
+        let id = &account.access.account;
         let behalf = match self.behalf(account, transfer).await {
             Ok(behalf) => behalf,
             Err(error) => return Outcome::Failed(error),
         };
-        let (id, asker) = (&account.access.account, behalf.asker(account));
-        let until = |refused_at| self.pace().after(refused_at, refusals::quiet(&asker.holder));
-        if self.refusals.last(id, &asker).is_some_and(|refused_at| until(refused_at) > self.now()) {
-            return Outcome::StillRefused(asker.holder);
+        if let Some(holder) = behalf.refused() {
+            return Outcome::StillRefused(holder);
+        }
+        let quiet = |refused_at| self.pace().after(refused_at, ACCESS_REFUSED_QUIET) > self.now();
+        let is_own = behalf.is_own() && account.has_own_access();
+        if is_own && self.refusals.last(id).is_some_and(quiet) {
+            return Outcome::StillRefused(Holder::Account);
         }
         let outcome = self.perform_there(account, transfer, step, &behalf).await;
         let outcome = outcome.unwrap_or_else(Outcome::Failed);
-        self.refusals.note(id, &asker, &outcome, self.now());
+        if is_own {
+            self.refusals.note(id, &outcome, self.now());
+        }
         outcome
     }
 

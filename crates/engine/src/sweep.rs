@@ -21,10 +21,9 @@ use aftersign_store::{NewsSource, StoreError, SweepRow};
 use tokio_util::sync::CancellationToken;
 
 use crate::behalf::{in_name_of, is_refusal};
-use crate::grants::unopened;
 use crate::limits::{
-    FIRST_SWEEP_BACK, LOOK_EVERY, SENDER_PAGES_MAX, SWEEP_BATCH, SWEEP_OVERLAP, SWEEP_PAGE_TRIES_MAX,
-    SWEEP_PAGES_MAX,
+    FIRST_SWEEP_BACK, LOOK_EVERY, SENDER_PAGES_MAX, SWEEP_BATCH, SWEEP_GRANT_TRIES_MAX, SWEEP_OVERLAP,
+    SWEEP_PAGE_TRIES_MAX, SWEEP_PAGES_MAX,
 };
 use crate::metrics::AccountLabels;
 use crate::{Engine, EngineAccount, rest};
@@ -251,7 +250,7 @@ impl Engine {
         let account = sweep.account;
         let rows = match self.store.grants(Some(&account.access.account)).await {
             Ok(rows) => rows,
-            Err(error) => return mishaps.note(unopened(error), report),
+            Err(error) => return mishaps.note(stored(error), report),
         };
         for row in rows {
             let since = report.since;
@@ -261,22 +260,35 @@ impl Engine {
             }
             let swept = self.sweep_grant(sweep, &row.sender, report, progress).await;
             report.since = since;
-            match swept {
-                Ok(()) => report.senders += 1,
-                Err(error)
-                    if error.kind() == ErrorKind::AccessRefused && error.holder().sender().is_some() =>
-                {
-                    report.senders_refused += 1;
-                    let task = TaskDraft::access_needed(&report.account, error.holder(), error.chain());
-                    let told = self.tell_of(account, task.key.clone(), Some(task)).await;
-                    told.unwrap_or_else(|error| mishaps.note(stored(error), report));
+            let holder = Holder::Sender(row.sender.clone());
+            let key = TaskDraft::access_key(&report.account, &holder);
+            let told = match swept {
+                Ok(()) => {
+                    report.senders += 1;
+                    self.tell_of(account, key, None).await
                 }
-                Err(error) => mishaps.note(error, report),
-            }
+                Err(error) if error.kind() == ErrorKind::AccessRefused && *error.holder() == holder => {
+                    report.senders_refused += 1;
+                    let task = TaskDraft::access_needed(&report.account, &holder, String::new());
+                    // Who gave it anew meanwhile is not asked again.
+                    let is_refused = self.is_refused(account, &row.sender).await;
+                    self.tell_of(account, key, is_refused.then_some(task)).await
+                }
+                Err(error) => {
+                    mishaps.note(error, report);
+                    Ok(())
+                }
+            };
+            told.unwrap_or_else(|error| mishaps.note(stored(error), report));
             if mishaps.failure.is_some() {
                 sweep.tries_max = 1;
             }
         }
+    }
+
+    async fn is_refused(&self, account: &EngineAccount, sender: &SenderId) -> bool {
+        let rows = self.store.grants(Some(&account.access.account)).await.unwrap_or_default();
+        rows.iter().any(|row| row.sender == *sender && row.refused_at.is_some())
     }
 
     async fn sweep_grant(
@@ -287,17 +299,24 @@ impl Engine {
         progress: SweepProgress<'_>,
     ) -> Result<(), Error> {
         let account = sweep.account;
-        let Some(granted) = self.granted(account, sender).await? else { return Ok(()) };
-        // One cheap question first: it renews what can be renewed, and marks what is refused.
         let platform = account.platform;
-        let whoami = |access: Access| async move {
-            self.caller.ask(platform, &access, |access| platform.whoami(access)).await
-        };
-        self.with_grant(account, granted, whoami).await?;
-        let Some(granted) = self.granted(account, sender).await? else { return Ok(()) };
-        let whose = Some(sender.as_str());
-        let swept = self.sweep_pages(sweep, &granted.access, whose, report, progress).await;
-        swept.map_err(|error| error.met_with(Holder::Sender(sender.clone())))
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let Some(granted) = self.granted(account, sender).await? else { return Ok(()) };
+            // One cheap question first: it renews what can be renewed, and marks what is refused.
+            let whoami = |access: Access| async move {
+                self.caller.ask(platform, &access, |access| platform.whoami(access)).await
+            };
+            self.with_grant(account, granted, whoami).await?;
+            let Some(granted) = self.granted(account, sender).await? else { return Ok(()) };
+            let whose = Some(sender.as_str());
+            match self.sweep_pages(sweep, &granted.access, whose, report, progress).await {
+                // It ended in the middle: the question before a second try tells whether that is for good.
+                Err(error) if error.kind() == ErrorKind::AccessRefused && tries < SWEEP_GRANT_TRIES_MAX => {}
+                swept => return swept.map_err(|error| error.met_with(Holder::Sender(sender.clone()))),
+            }
+        }
     }
 
     /// The access of each sender in whose name something else may be seen than with the account's own.

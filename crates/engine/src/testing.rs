@@ -365,7 +365,9 @@ impl Platform for FakePlatform {
         })
     }
     fn mark_draft(&self, access: &Access, draft: &Draft, marks: &DraftMarks) -> Result<Call<()>, Error> {
-        assert_eq!(marks.callback_base, "https://sign.example.com/callbacks/hr/secret");
+        let secret = aftersign_core::callback::draft_secret(&Secret::new("secret"), &draft.id);
+        let root = "https://sign.example.com/callbacks/hr/";
+        assert_eq!(marks.callback_base, format!("{root}{}", secret.expose()));
         self.call(access, &format!("mark/{}", draft.id), |_| ())
     }
     /// The answer has an envelope per word.
@@ -483,10 +485,11 @@ impl World {
             reconcile_every: DAY,
             callback_urls: Vec::new(),
             callback_root: "https://sign.example.com/callbacks/hr/".into(),
-            callback_base: "https://sign.example.com/callbacks/hr/secret".into(),
+            path_secret: Secret::new("secret"),
             retention_days: None,
             oauth: None,
             search_senders: false,
+            senders: Vec::new(),
         };
         tell(&mut account);
         let everything = Rule {

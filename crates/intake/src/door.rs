@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use aftersign_core::callback::{Inbound, Refusal, Reply};
 use aftersign_core::seams::{Clock, Entropy};
+use aftersign_core::secret::Secret;
 use aftersign_store::{Inbox, Noted, StoreError};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, header};
@@ -17,7 +18,7 @@ use hyper::body::{Body, Incoming};
 use tokio::sync::Semaphore;
 use tracing::{debug, warn};
 
-use crate::account::{Account, Accounts, IntakeAccount};
+use crate::account::{Account, Accounts, Found, IntakeAccount};
 use crate::answer::{self, Answer, Obstacle};
 use crate::body::{self, BodyError, Budget};
 use crate::fallback::{Beside, Fallback};
@@ -104,7 +105,8 @@ impl Intake {
         }
         let (head, mut body) = request.into_parts();
         let accounts = Arc::clone(&self.accounts.read().unwrap_or_else(PoisonError::into_inner));
-        let Some((account, channel)) = accounts.find(head.uri.path()) else {
+        let query = head.uri.query().unwrap_or_default();
+        let Some(Found { account, channel, draft_secret }) = accounts.find(head.uri.path(), query) else {
             linger(body, &head.headers);
             return answer::not_found();
         };
@@ -130,14 +132,14 @@ impl Intake {
         let inbound = Inbound {
             method: head.method,
             channel: channel.map(str::to_owned),
-            query: head.uri.query().unwrap_or_default().to_owned(),
+            query: query.to_owned(),
             headers: head.headers,
             body: Bytes::new(),
         };
         let expects = inbound.headers.contains_key(header::EXPECT);
         let taken = tokio::time::timeout(
             self.config.limits.request_timeout,
-            self.take(&account, inbound, &mut body, remote),
+            self.take(&account, draft_secret, inbound, &mut body, remote),
         );
         let end = match taken.await {
             Ok(Ok(reply)) => {
@@ -158,6 +160,7 @@ impl Intake {
     async fn take(
         &self,
         account: &Account,
+        draft_secret: Option<Secret>,
         mut inbound: Inbound,
         body: &mut Incoming,
         remote: &str,
@@ -178,6 +181,8 @@ impl Intake {
             .guarded("authenticate", || account.platform.authenticate(&inbound, &account.secrets))
             .ok_or(Obstacle::AdapterFailed)?
             .map_err(End::Refused)?;
+        let without = draft_secret.map(|secret| recorder.without(secret));
+        let recorder = without.as_ref().unwrap_or(recorder);
         let callback = recorder.record(&inbound, remote, self.clock.now(), &*self.entropy);
         let quarantined = callback.quarantine_reason.is_some();
         let id = callback.id;

@@ -15,6 +15,7 @@ mod account;
 mod answer;
 mod body;
 mod door;
+mod draft;
 mod fallback;
 pub mod limits;
 mod metrics;

@@ -44,6 +44,8 @@ pub const DISCARD_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub const DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes of one path segment as sent, percent-encoded: an account id or a path secret is far shorter.
 pub const SEGMENT_BYTES_MAX: usize = 512;
+/// Bytes of the draft that a query names, as sent: platforms use UUIDs. A longer one is none.
+pub const DRAFT_BYTES_MAX: usize = 128;
 /// Secrets shorter than this are redacted only where they are the whole value: they occur by chance elsewhere, in
 /// an envelope's id say. A path secret has 22 bytes at least.
 pub const SECRET_WITHIN_BYTES_MIN: usize = 16;

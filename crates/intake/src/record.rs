@@ -36,6 +36,15 @@ impl Recorder {
         Self { account: account.id.clone(), platform: account.platform, redactor }
     }
 
+    /// The same, which takes this secret out as well.
+    pub(crate) fn without(&self, secret: Secret) -> Self {
+        Self {
+            account: self.account.clone(),
+            platform: self.platform,
+            redactor: self.redactor.clone().and(secret),
+        }
+    }
+
     /// The callback to note down: interpreted, without secrets, in quarantine if it is not understood. `remote` says
     /// where the request came from.
     pub fn record(

@@ -28,6 +28,7 @@ const KEPT_HEADERS: [&str; 3] = ["content-type", "content-length", "content-sha2
 const ELLIPSIS: char = '…';
 
 /// Knows an account's secrets.
+#[derive(Clone)]
 pub(crate) struct Redactor {
     /// Long enough to be looked for within a value; prepared once, because every request looks for all.
     long: Vec<Finder<'static>>,
@@ -38,10 +39,18 @@ pub(crate) struct Redactor {
 impl Redactor {
     /// Takes out these secrets, besides what is one by its name.
     pub(crate) fn new(secrets: impl IntoIterator<Item = Secret>) -> Self {
-        let given = secrets.into_iter().filter(|secret| !secret.is_empty());
-        let (long, short): (Vec<_>, Vec<_>) =
-            given.partition(|secret| secret.expose().len() >= SECRET_WITHIN_BYTES_MIN);
-        Self { long: long.iter().map(|secret| Finder::new(secret.expose()).into_owned()).collect(), short }
+        let none = Self { long: Vec::new(), short: Vec::new() };
+        secrets.into_iter().filter(|secret| !secret.is_empty()).fold(none, Self::and)
+    }
+
+    /// The same with one secret more, which is not empty.
+    pub(crate) fn and(mut self, secret: Secret) -> Self {
+        if secret.expose().len() >= SECRET_WITHIN_BYTES_MIN {
+            self.long.push(Finder::new(secret.expose()).into_owned());
+        } else {
+            self.short.push(secret);
+        }
+        self
     }
 
     /// A text of ours that may quote the request, with what is secret in it redacted.

@@ -6,6 +6,8 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aftersign_core::callback::draft_secret;
+use aftersign_core::secret::Secret;
 use aftersign_intake::limits::{FALLBACK_PLACES_MAX, FALLBACK_TIMEOUT};
 use aftersign_intake::{Fallback, IntakeConfig, IntakeLimits};
 use bytes::Bytes;
@@ -16,7 +18,7 @@ use tokio::sync::Notify;
 
 use support::{
     ACKNOWLEDGEMENT, BODY_BYTES_MAX, Door, KEY, Mood, NEXT_PATH_SECRET, PASSWORD, PATH, PATH_SECRET,
-    accounts, post, post_to,
+    WITH_DRAFTS, accounts, post, post_to,
 };
 
 #[tokio::test]
@@ -132,6 +134,91 @@ async fn two_path_secrets_are_valid_at_once_and_a_reload_takes_one_away() {
     assert_eq!(door.send(post("later")).await.status, 404);
     let path = format!("/callbacks/hr/{NEXT_PATH_SECRET}");
     assert_eq!(door.send(post_to(&path, &[&signed], "later")).await.status, 200);
+}
+
+const DRAFT: &str = "765b904a-7c64-470f-bf63-0f311f2cc474";
+
+/// A door whose first account is at a platform where our page sends drafts.
+async fn door_for_drafts() -> Door {
+    let door = Door::open().await;
+    let mut accounts = accounts();
+    accounts[0].platform = &WITH_DRAFTS;
+    door.intake.set_accounts(accounts);
+    door
+}
+
+/// The path that callbacks of a draft have, made from this path secret.
+fn path_of_draft(account: &str, path_secret: &str, draft: &str) -> String {
+    let secret = draft_secret(&Secret::new(path_secret), draft);
+    format!("/callbacks/{account}/{}", secret.expose())
+}
+
+#[tokio::test]
+async fn a_secret_of_a_draft_opens_the_door_for_that_draft_alone() {
+    let door = door_for_drafts().await;
+    let signed = format!("X-Signature: {KEY}");
+    let taken = async |path: &str, query: &str| {
+        door.send(post_to(&format!("{path}{query}"), &[&signed], query)).await.status
+    };
+    let current = path_of_draft("hr", PATH_SECRET, DRAFT);
+    let replaced = path_of_draft("hr", NEXT_PATH_SECRET, DRAFT);
+    let upper = DRAFT.to_uppercase();
+    assert_eq!(taken(&current, &format!("/status?draft={DRAFT}&action=x")).await, 200);
+    assert_eq!(
+        taken(&replaced, &format!("?a=b&Draft={upper}")).await,
+        200,
+        "made from the second path secret"
+    );
+    assert_eq!(door.noted().len(), 2);
+
+    let first = door.send(post_to("/callbacks/hr/wrong", &[&signed], "x")).await;
+    let other = DRAFT.replace('7', "8");
+    let empty = path_of_draft("hr", "", DRAFT);
+    for (path, query) in [
+        (&current, String::new()),
+        (&current, format!("?draft={other}")),
+        (&current, format!("?draft={other}&draft={DRAFT}")),
+        (&current, format!("?draftId={DRAFT}")),
+        (&current, format!("?draft={}", "a".repeat(5_000))),
+        (&current, format!("/no-such-channel?draft={DRAFT}")),
+        (&path_of_draft("hr", "guessed-path-secret-01234567", DRAFT), format!("?draft={DRAFT}")),
+        (&empty, format!("?draft={DRAFT}")),
+        (&path_of_draft("nobody", PATH_SECRET, DRAFT), format!("?draft={DRAFT}")),
+        (&path_of_draft("finance", PATH_SECRET, DRAFT), format!("?draft={DRAFT}")),
+    ] {
+        let answer = door.send(post_to(&format!("{path}{query}"), &[&signed], "x")).await;
+        assert_eq!((&answer.head, &answer.body), (&first.head, &first.body), "{path}{query}");
+    }
+    assert_eq!(door.send(post_to(&format!("{current}?draft={DRAFT}"), &[], "x")).await.status, 401);
+    assert_eq!(door.noted().len(), 2);
+}
+
+#[tokio::test]
+async fn the_secret_of_a_draft_is_noted_nowhere() {
+    let door = door_for_drafts().await;
+    let path = path_of_draft("hr", PATH_SECRET, DRAFT);
+    let secret = path.rsplit('/').next().unwrap();
+    let headers = [
+        format!("X-Signature: {KEY}"),
+        format!("X-Original-URI: {path}?draft={DRAFT}"),
+        format!("X-Was: /{}", secret.replace('-', "%2d")),
+    ];
+    let headers: Vec<&str> = headers.iter().map(String::as_str).collect();
+    let answer = door.send(post_to(&format!("{path}?draft={DRAFT}&back={secret}"), &headers, "x")).await;
+    assert_eq!(answer.status, 200);
+    let quoting = format!("{path}?echo={secret}&draft={DRAFT}");
+    assert_eq!(door.send(post_to(&quoting, &headers, "y")).await.status, 200);
+    let noted = door.noted();
+    assert_eq!(noted.len(), 2);
+    assert_eq!(noted[0].query, format!("draft={DRAFT}&back=REDACTED"));
+    for callback in noted {
+        let told = format!(
+            "{} {:?} {:?} {:?}",
+            callback.query, callback.headers, callback.quarantine_reason, callback.kind
+        );
+        assert!(!told.contains(secret) && told.contains("REDACTED"), "{told}");
+        assert!(!told.contains(&secret.replace('-', "%2d")), "{told}");
+    }
 }
 
 #[tokio::test]

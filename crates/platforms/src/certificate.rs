@@ -267,6 +267,16 @@ pub(crate) const CHECKS: &[Check] = &[
         Needs::Capability("before_send_redirect", |can| can.before_send_redirect),
     ),
     Check::of(
+        "an_archived_record_of_a_marked_draft_holds_no_callback_url",
+        "Callback URLs, ours and others', are taken out of the records that are archived; all else stays byte for byte.",
+        Needs::Capability("before_send_redirect", |can| can.before_send_redirect),
+    ),
+    Check::of(
+        "a_refusal_of_a_draft_repeats_no_callback_url",
+        "A refusal that quotes a callback's URL, whole or in part, is told without the platform's words.",
+        Needs::Capability("before_send_redirect", |can| can.before_send_redirect),
+    ),
+    Check::of(
         "an_unclear_answer_to_sending_never_means_not_sent",
         "Only the platform's own refusal means that a draft was not sent.",
         Needs::Capability("before_send_redirect", |can| can.before_send_redirect),

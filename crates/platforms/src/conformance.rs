@@ -31,6 +31,7 @@ use crate::consent_checks::{
 use crate::draft_checks::{
     a_draft_that_was_perhaps_sent_is_found_again,
     a_mark_bears_the_drafts_id_and_spares_the_customers_metadata,
+    a_refusal_of_a_draft_repeats_no_callback_url, an_archived_record_of_a_marked_draft_holds_no_callback_url,
     an_unclear_answer_to_sending_never_means_not_sent,
 };
 use crate::specimens::{Specimen, specimens};
@@ -82,6 +83,8 @@ certify! {
     a_grant_opens_the_api_and_shows_no_secret
     a_grant_is_renewed_where_it_can_be
     a_mark_bears_the_drafts_id_and_spares_the_customers_metadata
+    an_archived_record_of_a_marked_draft_holds_no_callback_url
+    a_refusal_of_a_draft_repeats_no_callback_url
     an_unclear_answer_to_sending_never_means_not_sent
     a_draft_that_was_perhaps_sent_is_found_again
 }

@@ -207,7 +207,9 @@ pub(crate) fn a_grant_is_renewed_where_it_can_be(of: &Specimen) {
     };
     let endless = Grant { refresh_token: None, ..kept() };
     assert!(renew(&endless, "").is_none());
-    let Some(renewed) = renew(&kept(), r#"{"access_token":"next","expires_in":3600}"#) else { return };
+    let renewed = renew(&kept(), r#"{"access_token":"next","expires_in":3600}"#);
+    assert_eq!(renewed.is_some(), of.consent().renews);
+    let Some(renewed) = renewed else { return };
     let renewed = renewed.unwrap();
     assert_eq!(renewed.refresh_token.as_ref().unwrap().expose(), "r3fresh-t0ken", "the old one stays good");
     assert!(renewed.renew_at.unwrap() > now());

@@ -1,15 +1,18 @@
 //! What is checked of those whose drafts a page of ours sends.
 
-use aftersign_core::ErrorKind;
+use aftersign_core::artifact::ArtifactKind;
 use aftersign_core::draft::{Draft, DraftMarks, DraftTrace};
+use aftersign_core::envelope::EnvelopeStatus;
 use aftersign_core::ids::EnvelopeId;
 use aftersign_core::platform::{Access, Call};
+use aftersign_core::{Error, ErrorKind};
 use http::Method;
 use serde_json::Value;
 
 use crate::conformance::forget;
+use crate::form::encoded;
 use crate::specimens::{Drafts, Specimen};
-use crate::testing::{access, answer, inbound, now, result, understood};
+use crate::testing::{access, answer, envelope, inbound, now, result, understood};
 
 /// A draft's id.
 pub(crate) const ID: &str = "0a1b2c3d-1111-4222-8333-444455556666";
@@ -57,11 +60,7 @@ pub(crate) fn a_mark_bears_the_drafts_id_and_spares_the_customers_metadata(of: &
     let (first, kept) = (body(None), body(Some("<md><client>42</client>")));
     assert!(first.contains("aftersign") && !kept.contains("aftersign") && !kept.contains("client"));
     assert!(!first.contains("null"), "what is not ours to say is left out: {first}");
-    let mut urls = Vec::new();
-    texts(&serde_json::from_str(&kept).unwrap(), &mut urls);
-    urls.retain(|text| text.starts_with(BASE));
-    assert_eq!(urls.len(), of.drafts().urls);
-    for url in urls {
+    for url in marked_urls(of) {
         assert!(url.contains(ID) && url.contains("##"), "{url}");
         let bare = url.replace(&format!("draft={ID}&"), "");
         assert_ne!(bare, url);
@@ -71,6 +70,16 @@ pub(crate) fn a_mark_bears_the_drafts_id_and_spares_the_customers_metadata(of: &
         let news = understood(told.meaning);
         assert!(!news.is_empty() && news.iter().all(|news| news.draft.as_deref() == Some(ID)), "{news:?}");
     }
+}
+
+/// The URLs that the mark of a draft sets.
+fn marked_urls(of: &Specimen) -> Vec<String> {
+    let call = of.platform().mark_draft(&access(of.platform()), &draft(None), &marks()).unwrap();
+    let mut urls = Vec::new();
+    texts(&serde_json::from_slice(call.request.body()).unwrap(), &mut urls);
+    urls.retain(|text| text.starts_with(BASE));
+    assert_eq!(urls.len(), of.drafts().urls);
+    urls
 }
 
 /// What a callback to a marked URL means.
@@ -88,6 +97,66 @@ fn texts(value: &Value, out: &mut Vec<String>) {
         Value::String(text) => out.push(text.clone()),
         Value::Object(members) => members.values().for_each(|member| texts(member, out)),
         _ => {}
+    }
+}
+
+pub(crate) fn an_archived_record_of_a_marked_draft_holds_no_callback_url(of: &Specimen) {
+    let platform = of.platform();
+    let known = envelope(of.id, EnvelopeStatus::Completed);
+    let listed = platform.list_artifacts(&access(platform), &known);
+    let listed = result(listed, (of.listing)("a.pdf")).unwrap();
+    let records = listed.iter().filter(|artifact| artifact.kind == ArtifactKind::PlatformRecord);
+    let urls = marked_urls(of);
+    let texts = (of.drafts().records)(&urls);
+    assert!(records.clone().count() > 0 && texts.len() >= urls.len());
+    for (artifact, text) in records.flat_map(|artifact| texts.iter().map(move |text| (artifact, text))) {
+        let url = urls.iter().find(|url| text.contains(*url)).unwrap();
+        let archived = platform.redacted(artifact, text.as_bytes()).expect("it has a secret");
+        assert_eq!(archived, text.replace(url, "redacted").into_bytes(), "all else stays byte for byte");
+        assert!(!String::from_utf8(archived).unwrap().contains(BASE));
+        let theirs = text.replace(url, "https://crm.example.com/hook?token=th3irs");
+        let archived =
+            platform.redacted(artifact, theirs.as_bytes()).expect("it may be a secret of somebody");
+        assert!(!String::from_utf8(archived).unwrap().contains("th3irs"));
+    }
+}
+
+pub(crate) fn a_refusal_of_a_draft_repeats_no_callback_url(of: &Specimen) {
+    let platform = of.platform();
+    let access = access(platform);
+    let refused = |call: Result<Call<()>, Error>, words: &str| {
+        let body = (of.drafts().refused_saying)(words);
+        result(call, [answer(of.drafts().refused.0, body)]).unwrap_err()
+    };
+    let mark = |words: &str| refused(platform.mark_draft(&access, &draft(None), &marks()), words);
+    let send = |words: &str| refused(Ok(forget(platform.send_draft(&access, ID))), words);
+    for url in marked_urls(of) {
+        let (cut, (_, pathless)) = (&url[..BASE.len()], url.split_once("//us.example.com").unwrap());
+        let quotations = [
+            url.clone(),
+            cut.to_owned(),
+            pathless.to_owned(),
+            url.to_uppercase(),
+            url.replace('/', "\\/"),
+            encoded(&url).to_string(),
+        ];
+        for quotation in quotations {
+            let long = "x".repeat(290);
+            for words in [format!("The URL '{quotation}' is not allowed."), format!("{long} {quotation}")] {
+                for error in [mark(&words), send(&words)] {
+                    let told = error.chain().to_lowercase();
+                    assert!(!told.contains("p4th") && !told.contains(&BASE[8..]), "{told}");
+                    assert_eq!(error.kind(), ErrorKind::Rejected, "{error}");
+                }
+            }
+        }
+    }
+    for part in ["p4th-s3cret", "th-s3cret/envelope", "P4TH-S3"] {
+        let told = mark(&format!("'{part}' is odd")).chain();
+        assert!(!told.contains(part), "{told}");
+    }
+    for error in [mark("no signer was given"), send("no signer was given")] {
+        assert!(error.to_string().contains("no signer was given"), "other words stay: {error}");
     }
 }
 

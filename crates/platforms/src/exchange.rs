@@ -189,7 +189,9 @@ pub(crate) fn is_page(body: &[u8]) -> bool {
     without_mark(body).trim_ascii_start().first() == Some(&b'<')
 }
 
-fn without_trailing_commas(text: &str) -> String {
+/// JSON as standards have it, of JSON with commas before a closing bracket. Never longer than the text, so it is written in one
+/// place.
+pub(crate) fn without_trailing_commas(text: &str) -> String {
     let mut kept = String::with_capacity(text.len());
     let (mut in_string, mut escaped) = (false, false);
     for c in text.chars() {

@@ -6,6 +6,7 @@
 use percent_encoding::{
     AsciiSet, NON_ALPHANUMERIC, PercentEncode, percent_decode, percent_decode_str, utf8_percent_encode,
 };
+use zeroize::Zeroizing;
 
 /// What is encoded in a value: all that is not unreserved (RFC 3986, section 2.3).
 pub(crate) const RESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -49,10 +50,32 @@ pub(crate) fn encoded(text: &str) -> PercentEncode<'_> {
     utf8_percent_encode(text, &RESERVED)
 }
 
-/// The pairs as a query or a form carries them.
-pub(crate) fn written(pairs: &[(&str, &str)]) -> String {
-    let pair = |(name, value): &(&str, &str)| format!("{}={}", encoded(name), encoded(value));
-    pairs.iter().map(pair).collect::<Vec<_>>().join("&")
+/// Appends a value as a query or a form carries it, without a copy in between.
+pub(crate) fn append_encoded(out: &mut Zeroizing<String>, text: &str) {
+    out.extend(encoded(text));
+}
+
+/// Longest text that these become when each is encoded, in bytes, with one more for what stands between them.
+pub(crate) fn encoded_bytes_max(texts: &[&str]) -> usize {
+    /// A byte becomes `%XX` at most.
+    const ENCODED_BYTE: usize = 3;
+    texts.iter().map(|text| text.len() * ENCODED_BYTE + 1).sum()
+}
+
+/// The pairs as a query or a form carries them. They may be secret: the text never grows out of its first place, and is zeroed
+/// when dropped.
+pub(crate) fn written(pairs: &[(&str, &str)]) -> Zeroizing<String> {
+    let bytes_max = pairs.iter().map(|(name, value)| encoded_bytes_max(&[name, value])).sum();
+    let mut out = Zeroizing::new(String::with_capacity(bytes_max));
+    for (index, (name, value)) in pairs.iter().enumerate() {
+        if index > 0 {
+            out.push('&');
+        }
+        append_encoded(&mut out, name);
+        out.push('=');
+        append_encoded(&mut out, value);
+    }
+    out
 }
 
 /// The exact bytes of field `name` in a form's body, or why there are none. A `+` stands for a space. Refuses a
@@ -93,7 +116,19 @@ mod tests {
         assert_eq!(read("=&a=1&c=2&c=3"), Some([Some("1".to_owned()), None]));
         assert_eq!(read("a=1&b=2&%61=1"), None, "a name twice, in whatever spelling");
         assert_eq!(read(&"c&".repeat(PAIRS_MAX)), None, "a second `a` could stand where nobody looks");
-        assert_eq!(written(&[("a b", "x+y"), ("c", "")]), "a%20b=x%2By&c=");
+        assert_eq!(written(&[("a b", "x+y"), ("c", "")]).as_str(), "a%20b=x%2By&c=");
+    }
+
+    #[test]
+    fn a_written_text_is_zeroed_and_never_leaves_a_copy_by_growing() {
+        fn is_zeroed_when_dropped(_: &impl zeroize::ZeroizeOnDrop) {}
+        for value in ["", "x", &"ü".repeat(5_000), &"+".repeat(9_999)] {
+            let pairs = [("grant type", "a"), ("code", value), ("ü", value)];
+            let text = written(&pairs);
+            is_zeroed_when_dropped(&text);
+            let first: usize = pairs.iter().map(|(name, value)| encoded_bytes_max(&[name, value])).sum();
+            assert_eq!(text.capacity(), first, "it is where it was from the start");
+        }
     }
 
     #[test]

@@ -20,6 +20,8 @@ mod lenient;
 mod listing;
 mod multipart;
 mod oauth;
+mod redaction;
+mod wire;
 
 #[cfg(test)]
 mod capability_checks;

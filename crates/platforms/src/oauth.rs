@@ -2,7 +2,9 @@
 //!
 //! Adapters say where their platform has its endpoints and what it adds. A token endpoint is no API: what it refuses is
 //! either the code or the refresh token, which the sender can renew, or our application, which only a person can mend.
-//! What was sent and what comes back is secret, so nothing of it is repeated in an error.
+//! What was sent and what comes back is secret: nothing of it is repeated in an error, and every copy that is ours is zeroed
+//! when dropped. Not ours to zero are the body and the headers of the request and the body of its answer (`Bytes`), with what
+//! HTTP's client and the JSON parser hold meanwhile.
 
 use aftersign_core::digest::Digest;
 use aftersign_core::grant::{
@@ -18,11 +20,14 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{Method, Request, Response, StatusCode, Uri};
 use jiff::SignedDuration;
 use serde_json::Value;
+use zeroize::Zeroizing;
 
 use crate::exchange::{
-    Body, excerpt, is_page, misconfigured, request, retry_after, secret_header, unintelligible, word,
+    excerpt, is_page, misconfigured, request, retry_after, secret_header, unintelligible, without_mark,
+    without_trailing_commas, word,
 };
 use crate::form;
+use crate::wire::TokenAnswer;
 
 /// Longest token, code or state that is taken, in characters: what is longer fits no header of common servers.
 const SECRET_CHARS_MAX: usize = 8 * 1024;
@@ -221,17 +226,17 @@ impl<'a> TokenEndpoint<'a> {
         match self.app.client_auth {
             ClientAuth::Post => pairs.extend([("client_id", id), ("client_secret", secret)]),
             ClientAuth::Basic => {
-                let client = format!("{}:{}", form::encoded(id), form::encoded(secret));
-                let basic = format!("Basic {}", STANDARD.encode(client));
-                builder = builder.header(AUTHORIZATION, secret_header(self.operation, &basic)?);
+                builder = builder.header(AUTHORIZATION, secret_header(self.operation, &basic(id, secret))?);
             }
         }
-        let request = request(self.operation, builder, form::written(&pairs).into())?;
+        let form = Bytes::copy_from_slice(form::written(&pairs).as_bytes());
+        let request = request(self.operation, builder, form)?;
         sent.push(self.app.client_secret.clone());
         let (operation, field, life) = (self.operation, self.field, self.life);
         Ok(Call::new(operation, request, move |response, now| {
             let answer = tokens(operation, &response, &sent)?;
-            let token = secret_of(&answer, "access_token").ok_or_else(|| {
+            let life = life_of(answer.expires_in.as_ref()).or(life);
+            let token = answer.access_token.filter(can_be_sent).ok_or_else(|| {
                 unintelligible(
                     operation,
                     "the answer has no access_token that could be sent: is `oauth.token_url` right?",
@@ -240,37 +245,93 @@ impl<'a> TokenEndpoint<'a> {
             Ok(Next::Done(Grant {
                 kind: GrantKind::Consent,
                 credential: Credential::default().with(field, token),
-                refresh_token: secret_of(&answer, "refresh_token").or(refresh_token),
-                renew_at: life_of(&answer).or(life).map(|life| renew_at(now, life)),
+                refresh_token: answer.refresh_token.filter(can_be_sent).or(refresh_token),
+                renew_at: life.map(|life| renew_at(now, life)),
             }))
         }))
     }
 }
 
+/// The application as HTTP Basic (section 2.3.1), in two texts that never grow out of their places.
+fn basic(id: &str, secret: &str) -> Zeroizing<String> {
+    const SCHEME: &str = "Basic ";
+    let mut client = Zeroizing::new(String::with_capacity(form::encoded_bytes_max(&[id, secret])));
+    form::append_encoded(&mut client, id);
+    client.push(':');
+    form::append_encoded(&mut client, secret);
+    // Four characters for three bytes (RFC 4648, section 4).
+    let mut header = Zeroizing::new(String::with_capacity(SCHEME.len() + client.len().div_ceil(3) * 4));
+    header.push_str(SCHEME);
+    STANDARD.encode_string(client.as_bytes(), &mut header);
+    header
+}
+
+/// What the body of an answer is.
+enum Told {
+    Empty,
+    Object(TokenAnswer),
+    /// An HTML page, a plain text, a cut answer.
+    Foreign,
+}
+
+impl Told {
+    /// Reads it as any answer of an API is read: not all keep to UTF-8, and some write commas too many.
+    fn of(body: &[u8]) -> Self {
+        let text = lossy(without_mark(body));
+        let text = text.trim();
+        if text.is_empty() {
+            return Self::Empty;
+        }
+        if !text.starts_with('{') {
+            return Self::Foreign;
+        }
+        let mended = || serde_json::from_str(&Zeroizing::new(without_trailing_commas(text)));
+        serde_json::from_str(text).or_else(|_| mended()).map_or(Self::Foreign, Self::Object)
+    }
+}
+
+/// The bytes as text, in one place from the start; each sequence that is no UTF-8 becomes a replacement character.
+fn lossy(bytes: &[u8]) -> Zeroizing<String> {
+    let marks = bytes.utf8_chunks().filter(|chunk| !chunk.invalid().is_empty()).count();
+    let bytes_max = bytes.len() + marks * char::REPLACEMENT_CHARACTER.len_utf8();
+    let mut text = Zeroizing::new(String::with_capacity(bytes_max));
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        if !chunk.invalid().is_empty() {
+            text.push(char::REPLACEMENT_CHARACTER);
+        }
+    }
+    text
+}
+
 /// The object of a good answer (section 5.1).
-fn tokens(operation: &'static str, response: &Response<Bytes>, sent: &[Secret]) -> Result<Value, Error> {
+fn tokens(
+    operation: &'static str,
+    response: &Response<Bytes>,
+    sent: &[Secret],
+) -> Result<TokenAnswer, Error> {
     let status = response.status();
-    let body = Body::of(response.body());
-    if let Body::Json(answer) = &body
+    let told = Told::of(response.body());
+    if let Told::Object(answer) = &told
         && let Some(name) = error_name(answer)
     {
         let name = if repeats(name, sent) { NAMELESS } else { name };
-        let said = answer.get("error_description").and_then(Value::as_str);
+        let said = answer.error_description.as_ref().and_then(Value::as_str);
         return Err(refused(operation, response, name, said.filter(|said| !repeats(said, sent))));
     }
-    match body {
-        Body::Json(answer) if status.is_success() => match answer.get("token_type") {
-            None | Some(Value::Null) => Ok(answer),
+    match told {
+        Told::Object(answer) if status.is_success() => match &answer.token_type {
+            None => Ok(answer),
             Some(Value::String(kind)) if kind.trim().eq_ignore_ascii_case("bearer") => Ok(answer),
             Some(_) => Err(unintelligible(operation, "the token is of a kind other than Bearer")),
         },
-        body => Err(no_answer(operation, response, &body)),
+        told => Err(no_answer(operation, response, &told)),
     }
 }
 
 /// The name of a refusal (section 5.2), whatever the status; some platforms wrap it as their API does.
-fn error_name(answer: &Value) -> Option<&str> {
-    let error = answer.get("error")?;
+fn error_name(answer: &TokenAnswer) -> Option<&str> {
+    let error = answer.error.as_ref()?;
     let name = error.as_str().or_else(|| error.get("error_name")?.as_str());
     match name.map(str::trim) {
         Some(name) => (!name.is_empty()).then_some(name),
@@ -328,11 +389,11 @@ fn mend(name: &str) -> &'static str {
 }
 
 /// An answer that is neither a token nor a refusal by the standard.
-fn no_answer(operation: &'static str, response: &Response<Bytes>, body: &Body) -> Error {
+fn no_answer(operation: &'static str, response: &Response<Bytes>, told: &Told) -> Error {
     let status = response.status();
     let not_before = retry_after(response.headers());
     let retry = Remedy::Retry(not_before);
-    let is_own = !matches!(body, Body::Foreign);
+    let is_own = !matches!(told, Told::Foreign);
     let (kind, remedy, message) = match status.as_u16() {
         429 => (ErrorKind::RateLimited, retry, "the authorisation server asks us to go slower"),
         408 | 500..=599 => (ErrorKind::Unavailable, retry, "the authorisation server does not serve now"),
@@ -348,31 +409,30 @@ fn no_answer(operation: &'static str, response: &Response<Bytes>, body: &Body) -
             "the authorisation server sends us elsewhere, and a request with secrets follows nobody: set \
              `oauth.token_url` to the final place",
         ),
-        _ => (ErrorKind::Unintelligible, retry, shape(response.body(), status)),
+        _ => (ErrorKind::Unintelligible, retry, shape(told, response.body(), status)),
     };
     Error::new(kind, remedy, operation, message).with("status", status.as_u16())
 }
 
-fn shape(body: &[u8], status: StatusCode) -> &'static str {
-    match Body::of(body) {
+fn shape(told: &Told, body: &[u8], status: StatusCode) -> &'static str {
+    match told {
         _ if !status.is_success() => {
             "the authorisation server refuses without a reason that the standard knows: is `oauth.token_url` right?"
         }
-        Body::Empty => "the answer is empty: is `oauth.token_url` right?",
-        Body::Foreign if is_page(body) => "the answer is an HTML page: is `oauth.token_url` right?",
+        Told::Empty => "the answer is empty: is `oauth.token_url` right?",
+        Told::Foreign if is_page(body) => "the answer is an HTML page: is `oauth.token_url` right?",
         _ => "the answer is no JSON object, or cut off: is `oauth.token_url` right?",
     }
 }
 
-/// A member that can be sent as a secret; what is absent, `null` or blank is none.
-fn secret_of(answer: &Value, name: &str) -> Option<Secret> {
-    let text = answer.get(name)?.as_str()?;
-    is_secret(text).then(|| Secret::new(text))
+/// Whether a token is one.
+fn can_be_sent(token: &Secret) -> bool {
+    is_secret(token.expose())
 }
 
 /// How long the token lives: a number of seconds, also in quotes. What cannot be read is not said.
-fn life_of(answer: &Value) -> Option<SignedDuration> {
-    let seconds = match answer.get("expires_in")? {
+fn life_of(expires_in: Option<&Value>) -> Option<SignedDuration> {
+    let seconds = match expires_in? {
         Value::Number(number) => number.as_f64(),
         Value::String(text) => text.trim().parse().ok(),
         _ => None,

@@ -5,9 +5,12 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::Method;
 use http::header::AUTHORIZATION;
+use zeroize::ZeroizeOnDrop;
 
-use super::{NAMELESS, SECRET_CHARS_MAX, TokenEndpoint, departure, read_return};
+use super::{NAMELESS, SECRET_CHARS_MAX, TokenEndpoint, basic, departure, lossy, read_return};
+use crate::form::encoded;
 use crate::testing::{answer, app, nonces, now, play};
+use crate::wire::TokenAnswer;
 
 fn endpoint(app: &OauthApp) -> TokenEndpoint<'_> {
     let url = "https://id.example.com/token".to_owned();
@@ -100,6 +103,50 @@ fn a_token_is_read_in_every_spelling_that_can_be_sent() {
     for kind in ["\"mac\"", "5", "\"\"", "[]"] {
         assert!(exchange(200, &format!(r#"{{"access_token":"t","token_type":{kind}}}"#)).is_err(), "{kind}");
     }
+}
+
+#[test]
+fn an_answer_is_read_whatever_its_writer_did_to_it() {
+    let cases: [&[u8]; 4] = [
+        br#" {"access_token":"t0k\u0065n","refresh_token":"r","expires_in":60,} "#,
+        b"\xEF\xBB\xBF{\"note\":\"\xE9t\xE9\",\"refresh_token\":\"r\",\"access_token\":\"token\",\"expires_in\":60}",
+        br#"{"access_token":"token","scope":["a",{"access_token":"other"}],"refresh_token":"r","expires_in":60}"#,
+        br#"{"refresh_token":"r","expires_in":"60","access_token":"token","token_type":null,"error":null}"#,
+    ];
+    for body in cases {
+        let (app, code, keep) = (app(), Secret::new("c0de"), Secret::new(""));
+        let call = endpoint(&app).redeem(&code, &keep, &[]).unwrap();
+        let grant = play(call, [answer(200, body)]).0.unwrap();
+        assert!(matches!(grant.credential.field("api_token"), "token" | "t0ken"));
+        assert_eq!(grant.refresh_token.unwrap().expose(), "r");
+        assert!(grant.renew_at.is_some());
+    }
+    let refused = b"{\"error\":\"invalid_grant\",\"error_description\":\"expir\xE9\",\"access_token\":[{\"a\":[1]},true]}";
+    let (app, code, keep) = (app(), Secret::new("c0de"), Secret::new(""));
+    let call = endpoint(&app).redeem(&code, &keep, &[]).unwrap();
+    assert_eq!(play(call, [answer(400, &refused[..])]).0.unwrap_err().kind(), ErrorKind::AccessRefused);
+}
+
+#[test]
+fn copies_of_secrets_are_zeroed_and_never_left_behind_by_growing() {
+    fn is_zeroed_when_dropped<T: ZeroizeOnDrop>(text: T) -> T {
+        text
+    }
+    for secret in ["", "x", &"ü".repeat(5_000), &"+".repeat(9_998)] {
+        let header = is_zeroed_when_dropped(basic("a:b", secret));
+        let client = format!("a%3Ab:{}", encoded(secret));
+        assert_eq!(header.as_str(), format!("Basic {}", STANDARD.encode(client)));
+        assert_eq!(header.capacity(), header.len(), "it is where it was from the start");
+        let text = is_zeroed_when_dropped(lossy(secret.as_bytes()));
+        assert_eq!((text.as_str(), text.capacity()), (secret, secret.len()));
+    }
+    let odd = b"\xFFa\xE9\xE9\xF0\x9F\x98b\xC3";
+    let text = lossy(odd);
+    assert_eq!(text.as_str(), String::from_utf8_lossy(odd));
+    assert_eq!(text.capacity(), odd.len() + 5 * 3, "enough for each replacement");
+    let read: TokenAnswer = serde_json::from_str(r#"{"access_token":"a","refresh_token":"r"}"#).unwrap();
+    let kept: [Option<Secret>; 2] = [read.access_token, read.refresh_token];
+    assert_eq!(kept.map(|secret| secret.unwrap().expose().to_owned()), ["a", "r"]);
 }
 
 #[test]

@@ -61,6 +61,8 @@ pub(crate) struct Consent {
     pub(crate) wrong_app: (u16, &'static str),
     /// Who it is: `sender@example.com`.
     pub(crate) whoami: &'static str,
+    /// Whether a grant with a refresh token is renewed.
+    pub(crate) renews: bool,
 }
 
 /// How the sending of a draft goes.
@@ -73,6 +75,10 @@ pub(crate) struct Drafts {
     pub(crate) sent: &'static str,
     /// The platform's own refusal to send.
     pub(crate) refused: (u16, &'static str),
+    /// Its own refusal in these words, as the body of the same status.
+    pub(crate) refused_saying: fn(&str) -> String,
+    /// The JSON records of envelopes whose callbacks go to these URLs, one of them for each.
+    pub(crate) records: fn(&[String]) -> Vec<String>,
     /// Its word for a draft that is not there.
     pub(crate) missing: (u16, &'static str),
     /// Answers by which the draft still stands; was sent as the specimen's envelope; is gone and nothing of it is seen.
@@ -231,6 +237,7 @@ fn consent() -> Consent {
         lapsed: (400, r#"{"error":"invalid_grant","error_description":"The code c0de is used"}"#),
         wrong_app: (401, r#"{"error":"invalid_client"}"#),
         whoami: "",
+        renews: true,
     }
 }
 
@@ -258,11 +265,46 @@ fn drafts_of_esignanywhere(id: &str) -> Drafts {
             400,
             r#"{"ErrorId":"ERR0012","Message":"ERR0012 - The workstep configuration is not valid.","TraceId":"1"}"#,
         ),
+        refused_saying: |words| {
+            json!({ "ErrorId": "ERR0011", "Message": words, "TraceId": words }).to_string()
+        },
+        records: records_of_esignanywhere,
         missing: (404, MISSING),
         still: vec![ok(OVERVIEW)],
         found: vec![missing(), ok(&row), ok(&marked)],
         gone: vec![missing(), ok(&row), ok(CONFIGURATION)],
     }
+}
+
+/// The configuration of version 6, and the envelope of version 5.
+fn records_of_esignanywhere(urls: &[String]) -> Vec<String> {
+    const CONFIGURATION: &str = include_str!("esignanywhere/fixtures/configuration.json");
+    const V5: &str = include_str!("esignanywhere/fixtures/envelope_v5.json");
+    let written = |text: &str, from: &str, to: String| {
+        assert!(text.contains(from), "{from}");
+        text.replace(from, &to)
+    };
+    let of_url = |url: &String| {
+        let plain = json!(url).to_string();
+        let with_events = format!("{{ \"Url\": {plain}, \"CalledPage\": true }}");
+        let places = [
+            (CONFIGURATION, "\"CallbackUrl\": null", "CallbackUrl", &plain),
+            (CONFIGURATION, "\"StatusUpdateCallbackUrl\": null", "StatusUpdateCallbackUrl", &plain),
+            (CONFIGURATION, "\"StatusUpdateCallbackUrl\": null", "AfterSendCallbackUrl", &plain),
+            (
+                CONFIGURATION,
+                "\"ActivityActionCallbackConfiguration\": null",
+                "ActivityActionCallbackConfiguration",
+                &with_events,
+            ),
+            (V5, "\"CallbackUrl\": \"\"", "CallbackUrl", &plain),
+            (V5, "\"CallbackUrl\": \"\"", "StatusUpdateCallbackUrl", &plain),
+            (V5, "\"CallbackUrl\": \"\"", "WorkstepEventCallback", &with_events),
+            (V5, "\"CallbackUrl\": \"\"", "WorkstepEventCallback", &plain),
+        ];
+        places.map(|(record, from, name, value)| written(record, from, format!("\"{name}\": {value}")))
+    };
+    urls.iter().flat_map(of_url).collect()
 }
 
 fn of_onespan(adapter: &'static Adapter) -> Specimen {
@@ -369,7 +411,8 @@ fn of_scrive(adapter: &'static Adapter) -> Specimen {
             token: "oauth_token=t0ken_78&oauth_token_secret=s3cret-of-user",
             lapsed: (401, include_str!("scrive/fixtures/error_unauthorised.json")),
             wrong_app: (401, include_str!("scrive/fixtures/error_unauthorised.json")),
-            whoami: include_str!("scrive/fixtures/own_documents.json"),
+            whoami: include_str!("scrive/fixtures/profile.json"),
+            renews: false,
         }),
         ..plain(adapter, "8222115557375075439", genuine.clone())
     }

@@ -43,3 +43,7 @@ pub const TOKEN_CHARS_MAX: usize = 3_500;
 pub const MAIL_TASKS_MAX: usize = 50;
 /// Tasks that one commit puts into mails: a burst of a thousand is one, and intake waits no longer than some milliseconds.
 pub const MAIL_TASKS_PER_COMMIT: usize = 2_000;
+
+/// How long before a step a grant may have been given for the step to have missed it, in microseconds: a grant bears the time of
+/// its asking, and waits for its commit. Short, so that a grant that is no good is not asked with again and again.
+pub const GIVEN_SLACK_MICROS: i64 = 30_000_000;

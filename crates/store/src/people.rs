@@ -114,7 +114,7 @@ pub trait Vault: Send + Sync {
         until: Timestamp,
         now: Timestamp,
     ) -> Result<bool, StoreError>;
-    /// Notes whether the platform refuses a grant, if it is still at `version`.
+    /// Notes whether the platform refuses a grant, if it is still at `version`, and ends the right to renew it.
     async fn mark_grant(
         &self,
         account: &AccountId,
@@ -122,9 +122,6 @@ pub trait Vault: Send + Sync {
         version: u64,
         refused_at: Option<Timestamp>,
     ) -> Result<(), StoreError>;
-    /// Whose grant a platform's user gave, by their id there.
-    async fn grant_of_user(&self, account: &AccountId, user_id: &str)
-    -> Result<Option<GrantRow>, StoreError>;
     /// All grants, of one account if given, by account and sender.
     async fn grants(&self, account: Option<&AccountId>) -> Result<Vec<GrantRow>, StoreError>;
     /// Forgets a sender's grant. `false` if there was none. `actor` as for [`seal_grant`](Self::seal_grant).
@@ -137,7 +134,7 @@ pub trait Vault: Send + Sync {
     ) -> Result<bool, StoreError>;
     /// Wraps up to `limit` records (grants and consents) that the first key does not wrap yet with it, in one commit. Gives how
     /// many are left; whoever begins again goes on where the last one ended.
-    async fn rekey(&self, limit: usize) -> Result<u64, StoreError>;
+    async fn rekey(&self, limit: usize, now: Timestamp) -> Result<u64, StoreError>;
     /// How many records each key wraps, the ring's first key first, even where that is none.
     async fn key_uses(&self) -> Result<Vec<(String, u64)>, StoreError>;
     /// Seals a short text into a token for a URL or a cookie (base64url), at most [`crate::limits::TOKEN_CHARS_MAX`] characters.
@@ -198,6 +195,8 @@ pub enum DraftClaim {
         token: u64,
         /// Where it stood.
         state: DraftState,
+        /// With whose access the platform was asked to send it, if it was.
+        asked_by: Option<SenderId>,
     },
     /// Somebody else is at it.
     Busy,
@@ -219,27 +218,27 @@ pub struct UnclearDraft {
 /// Drafts that pages of ours send, each exactly once: the intent is durable before the platform is asked.
 #[async_trait]
 pub trait Drafts: Send + Sync {
-    /// Takes a draft, making its row if there is none. Who claims it is its sender until the platform was asked. One that was
-    /// sent is free for everybody to look at: it is never busy.
+    /// Takes a draft, making its row if there is none. One that was sent is free for everybody to look at: it is never busy.
     async fn claim_draft(
         &self,
         account: &AccountId,
         draft: &str,
-        sender: &SenderId,
         lease: Duration,
         now: Timestamp,
     ) -> Result<DraftClaim, StoreError>;
-    /// Notes that the platform is about to be asked to send it; the first time that is noted stays. [`StoreError::LeaseLost`]
-    /// if somebody else has it, or if it is known to have been sent: then it must not be asked.
+    /// Notes that the platform is about to be asked to send it with this sender's access; the first time that is noted stays.
+    /// [`StoreError::LeaseLost`] if somebody else has it, or if it is known to have been sent: then it must not be asked.
     async fn ask_draft(
         &self,
         account: &AccountId,
         draft: &str,
+        sender: &SenderId,
         token: u64,
         now: Timestamp,
     ) -> Result<(), StoreError>;
     /// Notes what it was sent as, who sent each of these envelopes (as for [`crate::Senders::note_sender`]), the envelopes
-    /// themselves (as for [`crate::Projection::announce`]) and the journal's line of each, in one commit, and ends the lease.
+    /// themselves (as for [`crate::Projection::announce`]) and the journal's line of each, in one commit, and ends the lease and
+    /// the task about it ([`TaskDraft::draft_key`](aftersign_core::task::TaskDraft::draft_key)).
     /// Needs none itself: it is a fact. Twice has the effect of once.
     #[expect(clippy::too_many_arguments, reason = "one fact, in one commit")]
     async fn draft_sent(
@@ -260,8 +259,13 @@ pub trait Drafts: Send + Sync {
         token: u64,
         unsent: bool,
     ) -> Result<(), StoreError>;
-    /// Drafts asked for before `before` of which is not known what came of it, oldest first.
-    async fn unclear_drafts(&self, before: Timestamp, limit: usize) -> Result<Vec<UnclearDraft>, StoreError>;
+    /// Drafts asked for from `after` on and before `before` of which is not known what came of it, oldest first.
+    async fn unclear_drafts(
+        &self,
+        after: Timestamp,
+        before: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<UnclearDraft>, StoreError>;
 }
 
 /// Who sent what.

@@ -22,8 +22,8 @@ pub const FORM_TIMEOUT: Duration = Duration::from_secs(10);
 pub const DESK_TIMEOUT: Duration = Duration::from_secs(45);
 /// Calls to the desk at once, those included whose browser has gone: each may keep a connection to a platform busy.
 pub const DESK_CALLS_MAX: usize = 64;
-/// `Retry-After` of a page that has no place, in seconds: people are patient for about as long.
-pub const RETRY_AFTER_SECONDS: u32 = 5;
+/// `Retry-After` of every page that is answered 503, in seconds: the minute of which its text speaks.
+pub const RETRY_AFTER_SECONDS: u32 = 60;
 /// Parameters of a query or form: ours have four at most.
 pub const PARAMETERS_MAX: usize = 32;
 /// Bytes of what a browser claims in one parameter (a draft, a user, an organisation): platforms use UUIDs and short numbers.
@@ -34,7 +34,8 @@ pub const LINK_BYTES_MAX: usize = 4 * 1024;
 pub const RETURN_QUERY_BYTES_MAX: usize = 16 * 1024;
 /// Bytes of a session in a cookie: ours are far shorter, and browsers keep 4,096 with name and attributes.
 pub const SESSION_BYTES_MAX: usize = 3 * 1024;
-/// How long a browser keeps its key: a consent takes minutes, and is begun again where it took longer than a day.
+/// How long a browser keeps its key after the last form of ours that it was shown: a consent takes minutes, and a page that
+/// stood open for longer than a day is opened again.
 pub const BROWSER_COOKIE_SECONDS: u64 = 24 * 60 * 60;
 /// Seconds after which a page that waits for another visit asks again.
 pub const REFRESH_SECONDS: u32 = 3;

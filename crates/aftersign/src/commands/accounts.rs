@@ -51,7 +51,7 @@ fn pages_of(settings: &Settings, account: &AccountSettings) -> Vec<PlaceUrl> {
     if let Some(app) = &account.oauth {
         pages.push(PlaceUrl { place: REDIRECT_URI, url: app.redirect_uri.clone() });
     }
-    if account.oauth.is_some() || !account.platform.key_fields().is_empty() {
+    if account.offers_connecting() {
         pages.push(PlaceUrl { place: CONNECT, url: account.consent_root(&settings.public_url) });
     }
     pages

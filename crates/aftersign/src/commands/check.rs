@@ -49,6 +49,7 @@ pub(super) async fn run(settings: &Settings, json: bool, out: &mut dyn Write) ->
         }
     }
     if let Some(store) = store {
+        people::left_behind(settings, &*store, &mut findings).await;
         store.close().await?;
     }
     let checks = Checks { ok: !findings.failed, checks: findings.rows };

@@ -5,6 +5,7 @@
 
 use std::io::Write;
 
+use aftersign_core::seams::Clock;
 use aftersign_store::{Store, StoreError};
 use anyhow::Context;
 use indicatif::ProgressBar;
@@ -16,11 +17,12 @@ use crate::failure::Failure;
 use crate::json::{Key, Keys, Rotated};
 use crate::output::{self, Table};
 use crate::store::open_existing_vault;
+use crate::system::SystemClock;
 
 /// Records wrapped anew in one commit: some milliseconds, for which callbacks wait.
 const KEYS_BATCH: usize = 200;
-/// Batches in a row that may leave as much to do as there was: another process that still seals with another key is told of
-/// instead of being chased.
+/// Batches in a row that may leave as much to do as there was: records that do not open, and another process that still seals
+/// with another key, are told of instead of being chased.
 const VAIN_BATCHES_MAX: u32 = 20;
 
 /// Runs the command.
@@ -106,7 +108,7 @@ async fn rotate(
 async fn wrap_all(store: &dyn Store, total: u64, bar: &ProgressBar) -> anyhow::Result<()> {
     let (mut left, mut vain) = (total, 0);
     loop {
-        let now_left = match store.rekey(KEYS_BATCH).await {
+        let now_left = match store.rekey(KEYS_BATCH, SystemClock.now()).await {
             Ok(0) => return Ok(()),
             Ok(now_left) => now_left,
             Err(StoreError::KeyMissing { key }) => return Err(key_missing(&key, left)),
@@ -115,9 +117,12 @@ async fn wrap_all(store: &dyn Store, total: u64, bar: &ProgressBar) -> anyhow::R
         bar.set_position(total.saturating_sub(now_left));
         vain = if now_left < left { 0 } else { vain + 1 };
         if vain > VAIN_BATCHES_MAX {
-            let message =
-                format!("{now_left} records are still left: somebody seals with another key meanwhile");
-            let next = "restart the server, so that it seals with the key that is first now, and begin again";
+            let message = format!(
+                "{now_left} records are still left: they do not open (they are damaged), or somebody seals with another key \
+                 meanwhile"
+            );
+            let next = "`aftersign check` names each grant that does not open, and how it is forgotten; if all of them open, \
+                        restart the server, so that it seals with the key that is first now, and begin again";
             return Err(Failure::new(message, next).into());
         }
         left = now_left;

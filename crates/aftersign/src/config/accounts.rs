@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use aftersign_core::callback::CallbackSecrets;
 use aftersign_core::grant::{ClientAuth, OauthApp};
-use aftersign_core::ids::AccountId;
+use aftersign_core::ids::{AccountId, SenderId};
 use aftersign_core::platform::{Access, Credential, CredentialShape, Platform};
 use aftersign_core::secret::Secret;
 
@@ -70,6 +70,7 @@ fn one(check: &mut Check<'_>, at: &str, account: &Account, public_url: &str) -> 
         Some(written) => credential(check, at, written, platform),
         None => Some(Credential::default()),
     };
+    let senders = senders(check, &member(at, "senders"), account.senders.as_deref().unwrap_or_default());
     let options = options(check, &member(at, "options"), account, platform);
     let base_url = base_url(check, at, account, platform);
     let (credential, base_url) = (credential?, base_url?);
@@ -102,6 +103,7 @@ fn one(check: &mut Check<'_>, at: &str, account: &Account, public_url: &str) -> 
         retention_days: account.retention_days,
         oauth,
         search_senders: account.search_senders,
+        senders,
     })
 }
 
@@ -141,6 +143,26 @@ fn path_secrets(check: &mut Check<'_>, key: &str, sources: &[SecretSource]) -> O
         check.problem(&element(key, index), &message, "draw one with: openssl rand -hex 32".into());
     }
     Some(secrets)
+}
+
+/// From whom access is taken, in the form in which senders are compared.
+fn senders(check: &mut Check<'_>, key: &str, written: &[String]) -> Vec<String> {
+    let mut patterns = Vec::new();
+    for (index, text) in written.iter().enumerate() {
+        // A pattern has the form of an address when somebody stands in the place of everybody.
+        let example = text.trim().strip_prefix("*@").map(|domain| format!("anybody@{domain}"));
+        let example = SenderId::new(example.as_ref().unwrap_or(text));
+        let is_plain = example.is_some_and(|id| id.is_address() && !id.as_str().contains('*'));
+        match SenderId::new(text).filter(|_| is_plain) {
+            Some(pattern) => patterns.push(pattern.as_str().to_owned()),
+            None => {
+                let message = format!("`{text}` is neither an address nor `*@` and a domain");
+                let next = "write it as in \"anna@example.com\" or \"*@example.com\"".into();
+                check.problem(&element(key, index), &message, next);
+            }
+        }
+    }
+    patterns
 }
 
 fn credential(
@@ -285,11 +307,7 @@ fn application(
     }
     let default = format!("/consent/{}/return", account.id);
     let path = oauth.redirect_path.as_ref().unwrap_or(&default);
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/-_.~".contains(c);
-    let page = path.strip_prefix("/consent/").map(|rest| rest.split_once('/').map_or("", |(_, page)| page));
-    let is_page = page.is_some_and(|page| ["", "before-send", "renew", "depart", "key"].contains(&page));
-    let is_ours = path.starts_with("/callbacks/") || path == "/callbacks" || is_page;
-    if !path.starts_with('/') || path.starts_with("//") || is_ours || !path.chars().all(is_plain) {
+    if !is_free(path, &account.id) {
         let next = format!(
             "write a path such as \"{default}\", which no page or callback of ours has, of letters, digits, `-`, `_` and `.`"
         );
@@ -310,4 +328,23 @@ fn application(
         client_auth: client_auth?,
         pkce: oauth.pkce,
     })
+}
+
+/// Whether senders can return to a path: no page or callback of ours has it, no other account's pages lie around it, and
+/// browsers leave it as it is.
+fn is_free(path: &str, account: &str) -> bool {
+    let Some(rest) = path.strip_prefix('/') else { return false };
+    let segments: Vec<&str> = rest.split('/').collect();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.~".contains(c);
+    let stays = |segment: &&str| segment.chars().all(plain) && !matches!(*segment, "." | "..");
+    // Stylesheets lie below /consent/assets, and an account may be called so.
+    let is_page = |name: &str| {
+        matches!(name, "" | "before-send" | "renew" | "depart" | "key") || name.ends_with(".css")
+    };
+    let is_ours = match segments.as_slice() {
+        ["consent", id, name] => *id != account || is_page(name),
+        ["callbacks" | "consent", ..] | ["", _, ..] => true,
+        _ => false,
+    };
+    segments.iter().all(stays) && !is_ours
 }

@@ -237,6 +237,10 @@ pub(crate) struct Account {
     /// Whether an envelope of which nobody knows who sent it is asked for with every sender's grant in turn.
     #[serde(default)]
     pub(crate) search_senders: bool,
+    /// From whom access is taken: addresses, or `*@` and a domain. Left out, from everybody who can consent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
+    pub(crate) senders: Option<Vec<String>>,
     /// The OAuth application under which senders are asked for access.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) oauth: Option<Oauth>,

@@ -104,6 +104,8 @@ pub(crate) struct AccountSettings {
     pub(crate) oauth: Option<OauthApp>,
     /// Whether envelopes of unknown senders are asked for with every grant in turn.
     pub(crate) search_senders: bool,
+    /// From whom it takes access: addresses, or `*@` and a domain, in lower case; empty for everybody who can consent.
+    pub(crate) senders: Vec<String>,
 }
 
 impl AccountSettings {
@@ -133,10 +135,14 @@ impl AccountSettings {
         self.platform.before_send_url(&format!("{}/before-send", self.consent_root(public_url)))
     }
 
-    /// What its callback URLs are built on now: with the current path secret.
-    pub(crate) fn callback_base(&self, public_url: &str) -> String {
-        let secret = self.path_secrets.first().map(Secret::expose).unwrap_or_default();
-        format!("{}{secret}", self.callback_root(public_url))
+    /// Whether it has a page on which anybody finds a way to give access, without a link that was made for them.
+    pub(crate) fn offers_connecting(&self) -> bool {
+        self.oauth.is_some() || (!self.senders.is_empty() && !self.platform.key_fields().is_empty())
+    }
+
+    /// Whether it asks senders for access, so that the vault must have a key.
+    pub(crate) fn asks_senders(&self) -> bool {
+        self.oauth.is_some() || !self.senders.is_empty() || self.access.credential.is_empty()
     }
 
     /// Its callback URLs: those with the current path secret first, then those with the one that it replaces.
@@ -159,6 +165,7 @@ impl fmt::Debug for AccountSettings {
             .field("retention_days", &self.retention_days)
             .field("oauth", &self.oauth)
             .field("search_senders", &self.search_senders)
+            .field("senders", &self.senders)
             .finish()
     }
 }

@@ -289,6 +289,13 @@ fn an_application_that_cannot_be_is_told_with_line_and_key() {
         ("redirect_path = \"/callbacks/hr\"", "redirect_path", "no page or callback of ours"),
         ("redirect_path = \"/consent/hr\"", "redirect_path", "no page or callback of ours"),
         ("redirect_path = \"/consent/hr/key\"", "redirect_path", "no page or callback of ours"),
+        ("redirect_path = \"/consent/hr/key/\"", "redirect_path", "no page or callback of ours"),
+        ("redirect_path = \"/consent/hr/back/again\"", "redirect_path", "no page or callback of ours"),
+        ("redirect_path = \"/consent/it/back\"", "redirect_path", "no page or callback of ours"),
+        ("redirect_path = \"/consent/assets/back\"", "redirect_path", "no page or callback of ours"),
+        ("redirect_path = \"/consent/hr/a.css\"", "redirect_path", "no page or callback of ours"),
+        ("redirect_path = \"/consent\"", "redirect_path", "no page or callback of ours"),
+        ("redirect_path = \"/back/../callbacks/hr\"", "redirect_path", "no page or callback of ours"),
         ("redirect_path = \"/a?b=c\"", "redirect_path", "letters, digits"),
     ] {
         let found = problems(&with_oauth(line), &Environment::default());
@@ -296,6 +303,10 @@ fn an_application_that_cannot_be_is_told_with_line_and_key() {
         assert_eq!(problem.key, format!("account[0].oauth.{key}"));
         assert!(problem.to_string().contains(words), "{problem}");
         assert!(matches!(problem.place, Place::File { .. }), "{problem:?}");
+    }
+    for path in ["/consent/hr/back", "/oauth/it/back", "/back.css"] {
+        let settings = good(&with_oauth(&format!("redirect_path = \"{path}\"")), &Environment::default());
+        assert_eq!(oauth_of(&settings).redirect_uri, format!("https://sign.example.com{path}"));
     }
     let secret = with_oauth("").replace("\"secret-of-app\"", "{ env = \"NOPE\" }");
     assert_eq!(problems(&secret, &Environment::default())[0].key, "account[0].oauth.client_secret");
@@ -316,6 +327,27 @@ fn an_application_that_cannot_be_is_told_with_line_and_key() {
     );
     assert_eq!((found.len(), found[0].key.as_str()), (1, "account[0].oauth"), "{found:#?}");
     assert!(found[0].to_string().contains("aftersign grants set"), "{}", found[0]);
+}
+
+#[test]
+fn access_is_taken_from_everybody_or_from_those_who_are_named() {
+    let with =
+        |senders: &str| GOOD.replacen("path_secrets", &format!("senders = {senders}\npath_secrets"), 1);
+    let senders = |text: &str| good(text, &Environment::default()).accounts.remove(0).senders;
+    assert!(senders(GOOD).is_empty());
+    assert_eq!(
+        senders(&with("[\"*@Example.com\", \" Anna@partner.example \"]")),
+        ["*@example.com", "anna@partner.example"]
+    );
+    for wrong in
+        ["", "*", "*@", "example.com", "@example.com", "a@", "*.com", "a*@example.com", "*@*", "*@a@b"]
+    {
+        let line = format!("senders = [\"a@b\", \"{wrong}\"]");
+        let words = ["neither an address nor `*@` and a domain", "\"*@example.com\""];
+        one_problem("path_secrets", &format!("{line}\npath_secrets"), "account[0].senders[1]", &words);
+    }
+    // Nobody at all is surely a mistake.
+    one_problem("path_secrets", "senders = []\npath_secrets", "account[0].senders", &["senders"]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The plainest visitor of web pages: HTTP/1.0, cookies as a browser keeps them (per host and path, whatever the
 //! port), and forms.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use reqwest::Url;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// More redirects than any way through pages needs.
 const REDIRECTS_MAX: usize = 10;
+const FORM: &str = "application/x-www-form-urlencoded";
 
 /// A person with cookies.
 #[derive(Default)]
@@ -37,7 +38,19 @@ pub(crate) struct Answer {
 
 impl Visitor {
     /// One request and its answer.
+    #[track_caller]
     pub(crate) fn send(&mut self, method: &str, url: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        self.ask(method, url, headers, body).unwrap_or_else(|| panic!("{url} does not answer"))
+    }
+
+    /// The same of a server that may not be there.
+    pub(crate) fn ask(
+        &mut self,
+        method: &str,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Option<Answer> {
         let url = Url::parse(url).expect("an address");
         let authority =
             format!("{}:{}", url.host_str().expect("a host"), url.port_or_known_default().expect("a port"));
@@ -54,7 +67,7 @@ impl Visitor {
             request.push_str(&format!("Cookie: {}\r\n", cookies.join("; ")));
         }
         request.push_str(&format!("Content-Length: {}\r\n\r\n{body}", body.len()));
-        let answer = exchange(&authority, &request);
+        let answer = exchange(&authority, &request).ok()?;
         let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{url} said {answer:?}"));
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
         let mut location = None;
@@ -65,7 +78,13 @@ impl Visitor {
                 _ => {}
             }
         }
-        Answer { url: url.into(), status, location, body: body.into() }
+        Some(Answer { url: url.into(), status, location, body: body.into() })
+    }
+
+    /// The values of its cookies whose names begin so.
+    pub(crate) fn cookies(&self, name: &str) -> Vec<String> {
+        let found = self.cookies.iter().filter(|cookie| cookie.name.starts_with(name));
+        found.map(|cookie| cookie.value.clone()).collect()
     }
 
     fn keep(&mut self, text: &str) {
@@ -85,15 +104,52 @@ impl Visitor {
         self.follow(answer)
     }
 
-    /// Submits a form and goes on in the same way.
+    /// Opens an address and goes where it is sent, to whatever server.
+    #[track_caller]
+    pub(crate) fn travel(&mut self, url: &str) -> Answer {
+        let mut answer = self.open(url);
+        for _ in 0..REDIRECTS_MAX {
+            match &answer.location {
+                Some(url) => answer = self.open(url.as_ref()),
+                None => return answer,
+            }
+        }
+        panic!("sent around in circles: {answer:?}")
+    }
+
+    /// Submits a form from a page of the same server and goes on in the same way.
     pub(crate) fn submit(&mut self, url: &str, fields: &[(&str, &str)]) -> Answer {
-        let answer = self.post(url, fields);
+        let origin = Url::parse(url).expect("an address").origin().ascii_serialization();
+        let headers = [("Content-Type", FORM), ("Origin", origin.as_str())];
+        let answer = self.send("POST", url, &headers, &form(fields));
         self.follow(answer)
     }
 
-    /// Posts a form and stays.
+    /// Presses the button with this label, in a form in which `typed` was filled in, and goes on in the same way.
+    #[track_caller]
+    pub(crate) fn press(&mut self, page: &Answer, label: &str, typed: &[(&str, &str)]) -> Answer {
+        let button = format!(">{label}</button>");
+        let forms = page.body.split("<form").skip(1).filter_map(|rest| rest.split("</form>").next());
+        let form = forms.into_iter().find(|form| form.contains(&button));
+        let form = form.unwrap_or_else(|| panic!("no button `{label}`: {page:#?}"));
+        let pressed = format!(">{label}");
+        let is_sent = |tag: &&str| tag.starts_with("input type=\"hidden\"") || tag.ends_with(&pressed);
+        let tags = form.split('<').filter(is_sent);
+        let hidden: Vec<(String, String)> =
+            tags.filter_map(|tag| Some((attribute(tag, "name")?, attribute(tag, "value")?))).collect();
+        let hidden = hidden.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let fields: Vec<(&str, &str)> = hidden.chain(typed.iter().copied()).collect();
+        let head = form.split('>').next().unwrap_or_default();
+        let here = Url::parse(&page.url).expect("an address");
+        let action =
+            attribute(head, "action").map_or(here.clone(), |action| here.join(&action).expect("an address"));
+        self.submit(action.as_str(), &fields)
+    }
+
+    /// Posts a form as a program does, and stays.
+    #[track_caller]
     pub(crate) fn post(&mut self, url: &str, fields: &[(&str, &str)]) -> Answer {
-        self.send("POST", url, &[("Content-Type", "application/x-www-form-urlencoded")], &form(fields))
+        self.send("POST", url, &[("Content-Type", FORM)], &form(fields))
     }
 
     fn follow(&mut self, mut answer: Answer) -> Answer {
@@ -108,6 +164,31 @@ impl Visitor {
     }
 }
 
+impl Answer {
+    /// Where the page's button leads that is a link, as a whole address.
+    #[track_caller]
+    pub(crate) fn button(&self) -> Url {
+        let tag = self.body.split('<').find(|tag| tag.starts_with("a class=\"button\""));
+        let link =
+            tag.and_then(|tag| attribute(tag, "href")).unwrap_or_else(|| panic!("no button: {self:#?}"));
+        Url::parse(&self.url).and_then(|here| here.join(&link)).expect("an address")
+    }
+
+    /// The page's heading, if it is one and a person can read it.
+    #[track_caller]
+    pub(crate) fn heading(&self) -> &str {
+        let heading = self.body.split_once("<h1>").and_then(|(_, rest)| rest.split_once("</h1>"));
+        heading.unwrap_or_else(|| panic!("no heading: {self:#?}")).0
+    }
+}
+
+/// The value of a tag's attribute.
+fn attribute(tag: &str, name: &str) -> Option<String> {
+    let (_, rest) = tag.split_once(&format!(" {name}=\""))?;
+    let (value, _) = rest.split_once('"')?;
+    Some(value.replace("&#38;", "&").replace("&amp;", "&"))
+}
+
 /// Fields as a form or a query carries them.
 pub(crate) fn form(fields: &[(&str, &str)]) -> String {
     let mut url = Url::parse("http://form").expect("an address");
@@ -115,11 +196,11 @@ pub(crate) fn form(fields: &[(&str, &str)]) -> String {
     url.query().unwrap_or_default().to_string()
 }
 
-fn exchange(authority: &str, request: &str) -> String {
-    let mut stream = TcpStream::connect(authority).expect("a connection");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a limit");
-    stream.write_all(request.as_bytes()).expect("it reads");
+fn exchange(authority: &str, request: &str) -> io::Result<String> {
+    let mut stream = TcpStream::connect(authority)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.write_all(request.as_bytes())?;
     let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).expect("it answers");
-    String::from_utf8(answer).expect("a text")
+    stream.read_to_end(&mut answer)?;
+    String::from_utf8(answer).map_err(io::Error::other)
 }

@@ -33,7 +33,11 @@ impl Transfer {
             return change;
         }
         if let Outcome::StillRefused(holder) = outcome {
-            self.park_for_access(holder, now, pace);
+            if holder.sender().is_some() {
+                // Whoever found out may not have carried a transfer.
+                change.open_tasks.push(TaskDraft::access_needed(&self.account, &holder, String::new()));
+            }
+            self.park_for_access(holder, now, pace, &mut change);
             return change;
         }
         let from_platform = !matches!(
@@ -205,7 +209,12 @@ impl Transfer {
         });
     }
 
-    fn park_for_access(&mut self, holder: Holder, now: Timestamp, pace: &Pace) {
+    fn park_for_access(&mut self, holder: Holder, now: Timestamp, pace: &Pace, change: &mut Change) {
+        let waited = self.parked.is_some_and(|parked| parked.reason == ParkReason::AccessNeeded);
+        if waited && self.waits_for != holder {
+            // If others still wait for it, the next one that looks opens it again.
+            change.close_tasks.push(TaskDraft::access_key(&self.account, &self.waits_for));
+        }
         self.waits_for = holder;
         self.park(ParkReason::AccessNeeded, now, pace);
     }
@@ -594,7 +603,7 @@ impl Transfer {
                 }
             }
             Remedy::RenewAccess => {
-                self.park_for_access(error.holder().clone(), now, pace);
+                self.park_for_access(error.holder().clone(), now, pace, change);
                 change.open_tasks.push(TaskDraft::access_needed(&self.account, error.holder(), what));
             }
             Remedy::Abandon => self.close(what),

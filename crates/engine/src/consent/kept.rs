@@ -8,6 +8,19 @@ use aftersign_core::secret::Secret;
 /// Stands between two fields; what browsers bring is refused if it holds control characters.
 const BORDER: char = '\u{1f}';
 
+/// The fields in one text, whose room does not grow: what was copied on the way would not be zeroed.
+fn joined(fields: &[&str]) -> Secret {
+    let room = fields.iter().map(|field| field.len() + BORDER.len_utf8()).sum();
+    let mut text = String::with_capacity(room);
+    for (index, field) in fields.iter().enumerate() {
+        if index > 0 {
+            text.push(BORDER);
+        }
+        text.push_str(field);
+    }
+    Secret::new(text)
+}
+
 /// What is remembered of a consent until the browser comes back.
 #[derive(Debug)]
 pub(super) struct Kept {
@@ -20,14 +33,14 @@ pub(super) struct Kept {
 impl Kept {
     pub(super) fn to_secret(&self) -> Secret {
         let keep = self.keep.expose();
-        Secret::new(match &self.errand {
-            Errand::Connect => format!("connect{BORDER}{keep}"),
-            Errand::Renew(link) => format!("renew{BORDER}{link}{BORDER}{keep}"),
+        match &self.errand {
+            Errand::Connect => joined(&["connect", keep]),
+            Errand::Renew(link) => joined(&["renew", link, keep]),
             Errand::BeforeSend { draft, user, organization, confirmed } => {
                 let word = if *confirmed { "send" } else { "before" };
-                [word, draft, user, organization, keep].join(&BORDER.to_string())
+                joined(&[word, draft, user, organization, keep])
             }
-        })
+        }
     }
 
     pub(super) fn read(text: &Secret) -> Option<Self> {
@@ -67,8 +80,7 @@ impl Pass {
     pub(super) fn to_secret(&self) -> Secret {
         let expires_at = self.expires_at.as_second().to_string();
         let user_id = self.user_id.as_deref().unwrap_or_default();
-        let fields = [self.account.as_str(), self.sender.as_str(), user_id, &expires_at];
-        Secret::new(fields.join(&BORDER.to_string()))
+        joined(&[self.account.as_str(), self.sender.as_str(), user_id, &expires_at])
     }
 
     pub(super) fn read(text: &Secret) -> Option<Self> {

@@ -10,7 +10,10 @@ use aftersign_core::secret::Secret;
 use aftersign_store::Vault;
 
 use super::Desk;
-use crate::limits::{CONSENT_LIFE, RENEWAL_LINK_LIFE, SESSION_LIFE, STRANGERS_PER_MINUTE};
+use crate::EngineAccount;
+use crate::limits::{
+    CONSENT_LIFE, CONSENTS_PER_MINUTE, RENEWAL_LINK_LIFE, SESSION_LIFE, STRANGERS_PER_MINUTE,
+};
 use crate::testing::{FakePlatform, FakeTransport, World, oauth};
 
 fn hr() -> AccountId {
@@ -26,10 +29,17 @@ fn before_send(draft: &str, user: &str) -> Errand {
 }
 
 fn world(transport: &Arc<FakeTransport>) -> (World, Desk) {
+    told(transport, |_| {})
+}
+
+fn told(transport: &Arc<FakeTransport>, tell: impl FnOnce(&mut EngineAccount)) -> (World, Desk) {
     let capabilities =
         Capabilities { before_send_redirect: true, code_grant: true, ..Capabilities::default() };
     let platform = FakePlatform { capabilities, ..FakePlatform::default() };
-    let world = World::with(platform, Arc::clone(transport), |account| account.oauth = Some(oauth()));
+    let world = World::with(platform, Arc::clone(transport), |account| {
+        account.oauth = Some(oauth());
+        tell(account);
+    });
     let desk = Desk::new(Arc::clone(&world.engine));
     (world, desk)
 }
@@ -148,9 +158,12 @@ async fn answers_of_the_token_endpoint_are_not_believed_blindly() {
 async fn claims_without_form_are_refused_before_anything_is_asked() {
     let transport = kind();
     let (_world, desk) = world(&transport);
-    for (draft, user, parameter) in
-        [("", "u1", super::NO_DRAFT), ("d/../1", "u1", super::NO_DRAFT), ("d1", " ", super::NO_USER), ("d1", "u\u{1f}1", super::NO_USER)]
-    {
+    for (draft, user, parameter) in [
+        ("", "u1", super::NO_DRAFT),
+        ("d/../1", "u1", super::NO_DRAFT),
+        ("d1", " ", super::NO_USER),
+        ("d1", "u\u{1f}1", super::NO_USER),
+    ] {
         let turn = desk.arrive(&hr(), before_send(draft, user), &browser("b")).await;
         assert_eq!(trouble_of(&turn), &Trouble::BadParameters(parameter));
     }
@@ -191,9 +204,9 @@ async fn a_typed_key_is_proven_before_it_is_kept_and_strangers_cannot_flood_the_
         "/whoami by good" => (200, "u1 anna@example.com".into()),
         _ => (401, String::new()),
     });
-    let (world, desk) = world(&transport);
+    let (world, desk) = told(&transport, |account| account.senders = vec!["*@example.com".into()]);
     let typed = async |key: &str| {
-        desk.key_typed(&hr(), vec![("grant".into(), Secret::new(key))], &browser("b")).await
+        desk.key_typed(&hr(), vec![("grant".into(), Secret::new(key))], None, &browser("b")).await
     };
     assert_eq!(trouble_of(&typed("bad").await), &Trouble::KeyRefused);
     assert_eq!(trouble_of(&typed("  ").await), &Trouble::KeyRefused);
@@ -204,7 +217,7 @@ async fn a_typed_key_is_proven_before_it_is_kept_and_strangers_cannot_flood_the_
     for _ in 0..STRANGERS_PER_MINUTE {
         typed("bad").await;
     }
-    assert_eq!(trouble_of(&typed("good").await), &Trouble::PlatformSilent);
+    assert_eq!(trouble_of(&typed("good").await), &Trouble::Busy);
     assert!(transport.asked().len() < 60);
     world.clock.pass(Duration::from_secs(60));
     assert!(matches!(typed("good").await.scene, Scene::Connected { .. }));
@@ -217,4 +230,85 @@ async fn the_way_back_is_known_by_its_path_alone() {
     for path in ["/consent/hr/return/", "/consent/hr", "/", "", "//consent/hr/return"] {
         assert_eq!(desk.account_of_return(path), None, "{path}");
     }
+}
+
+#[tokio::test]
+async fn a_flood_of_consents_is_turned_away_before_it_puts_out_anybodys() {
+    let (world, desk) = world(&kind());
+    let honest = state_of(&desk.depart(&hr(), &browser("b")).await);
+    for _ in 1..CONSENTS_PER_MINUTE {
+        assert!(matches!(desk.depart(&hr(), &browser("x")).await.scene, Scene::Depart(_)));
+    }
+    assert_eq!(trouble_of(&desk.depart(&hr(), &browser("x")).await), &Trouble::Busy);
+    let home = desk.returned(&hr(), &format!("state={honest}&code=c"), &browser("b")).await;
+    assert!(matches!(home.scene, Scene::Connected { .. }));
+    world.clock.pass(Duration::from_secs(60));
+    assert!(matches!(desk.depart(&hr(), &browser("x")).await.scene, Scene::Depart(_)));
+}
+
+#[tokio::test]
+async fn an_account_takes_access_from_those_whom_it_names_and_from_one_user_per_address() {
+    let transport = FakeTransport::new(|line| match line {
+        line if line.starts_with("/exchange?code=stranger") => (200, "ts - -".into()),
+        line if line.starts_with("/exchange?code=other") => (200, "to - -".into()),
+        line if line.starts_with("/exchange") => (200, "t1 - -".into()),
+        "/whoami by ts" => (200, "u9 eve@evil.example".into()),
+        "/whoami by to" => (200, "u2 anna@example.com".into()),
+        _ => (200, "u1 Anna@Example.com".into()),
+    });
+    let (world, desk) = told(&transport, |account| account.senders = vec!["*@example.com".into()]);
+    let come = async |code: &str| {
+        let state = state_of(&desk.depart(&hr(), &browser("b")).await);
+        desk.returned(&hr(), &format!("state={state}&code={code}"), &browser("b")).await
+    };
+    assert_eq!(trouble_of(&come("stranger").await), &Trouble::NotWelcome);
+    assert!(matches!(come("c").await.scene, Scene::Connected { .. }));
+    assert_eq!(trouble_of(&come("other").await), &Trouble::NotWelcome, "another user of the same address");
+    assert!(matches!(come("c").await.scene, Scene::Connected { .. }));
+    let rows = world.store.grants(None).await.unwrap();
+    assert_eq!(rows.iter().map(|row| row.user_id.as_deref()).collect::<Vec<_>>(), [Some("u1")]);
+}
+
+#[tokio::test]
+async fn keys_are_typed_in_by_a_link_or_where_the_account_names_its_senders() {
+    let transport = FakeTransport::new(|_| (200, "u1 anna@example.com".into()));
+    let (world, desk) = world(&transport);
+    let Scene::Offer { consent: true, fields: [], link: None } =
+        desk.arrive(&hr(), Errand::Connect, &browser("b")).await.scene
+    else {
+        panic!("a page for everybody takes no keys of strangers")
+    };
+    let key = || vec![("grant".to_owned(), Secret::new("good"))];
+    let typed = desk.key_typed(&hr(), key(), None, &browser("b")).await;
+    assert_eq!(trouble_of(&typed), &Trouble::NoSuchPage);
+    let link_of = |who: &str| {
+        let link = world.engine.link_for(&hr(), &SenderId::new(who).unwrap()).unwrap();
+        link.rsplit_once('=').unwrap().1.to_owned()
+    };
+    let typed = desk.key_typed(&hr(), key(), Some(link_of("ben@example.com")), &browser("b")).await;
+    assert_eq!(trouble_of(&typed), &Trouble::KeyRefused, "ben's link, anna's key");
+    let typed = desk.key_typed(&hr(), key(), Some(link_of("anna@example.com")), &browser("b")).await;
+    assert!(matches!(typed.scene, Scene::Connected { .. }));
+}
+
+#[tokio::test]
+async fn who_took_access_back_is_asked_again_before_sending() {
+    let transport = FakeTransport::new(|line| match line {
+        line if line.starts_with("/exchange") => (200, "t1 r1 60".into()),
+        line if line.starts_with("/renew") => (401, String::new()),
+        line if line.starts_with("/whoami") => (200, "u1 anna@example.com".into()),
+        line if line.starts_with("/send/") => (200, "e1".into()),
+        _ => (200, "Contract".into()),
+    });
+    let (world, desk) = world(&transport);
+    let away = desk.arrive(&hr(), before_send("D1", "u1"), &browser("b")).await;
+    let home = desk.returned(&hr(), &format!("state={}&code=c", state_of(&away)), &browser("b")).await;
+    let known = Browser { key: Secret::new("b"), session: home.session.map(|(session, _)| session) };
+    world.clock.pass(Duration::from_secs(60));
+    for _ in 0..2 {
+        let away = desk.arrive(&hr(), before_send("D2", "u1"), &known).await;
+        assert!(matches!(away.scene, Scene::Depart(_)), "the refresh token is dead: {away:?}");
+    }
+    let renewals = transport.asked().iter().filter(|line| line.starts_with("/renew")).count();
+    assert_eq!(renewals, 1, "it is not tried again");
 }

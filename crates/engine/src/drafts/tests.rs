@@ -94,11 +94,15 @@ async fn a_draft_that_still_stands_is_sent_again_only_when_its_sender_says_so_an
     assert_eq!(sends(&transport), 1);
     assert!(matches!(send(&world, true).await, Scene::Sending(_)), "the platform may be at it");
     world.clock.pass(DRAFT_SETTLE);
-    let Scene::SendAgain { errand, .. } = send(&world, false).await else { panic!("not offered") };
+    let Scene::SendAgain { errand, name } = send(&world, false).await else { panic!("not offered") };
+    assert_eq!(name.as_deref(), Some("Contract"));
     assert!(matches!(errand, Errand::BeforeSend { confirmed: true, .. }));
     assert_eq!(sends(&transport), 0);
-    send(&world, true).await;
-    assert_eq!(sends(&transport), 1, "its sender said so");
+    for _ in 0..2 {
+        send(&world, true).await;
+        assert_eq!(sends(&transport), 1, "its sender said so, and again after this long");
+        world.clock.pass(DRAFT_SETTLE);
+    }
 }
 
 #[tokio::test]
@@ -190,4 +194,44 @@ async fn a_sending_that_stays_unclear_is_a_task_for_its_sender() {
     world.engine.look_for_drafts().await.unwrap();
     let tasks = world.open_tasks().await;
     assert_eq!((tasks[0].kind, tasks[0].assignee.as_str()), (TaskKind::SendUnclear, "anna@example.com"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_elses_visit_touches_a_draft_that_was_asked_for() {
+    let transport = FakeTransport::new(|line| match line {
+        "/draft/d1" => (200, "Contract".into()),
+        "/send/d1" => (503, String::new()),
+        "/trace/d1" => (200, "draft".into()),
+        _ => (200, String::new()),
+    });
+    let world = world(&transport);
+    send(&world, false).await;
+    world.clock.pass(DRAFT_SETTLE);
+    transport.asked();
+    let errand = Errand::BeforeSend {
+        draft: "d1".into(),
+        user: "u2".into(),
+        organization: String::new(),
+        confirmed: true,
+    };
+    let (access, ben) = (world.account.access.clone(), SenderId::new("ben@example.com").unwrap());
+    let scene = world.engine.send(&world.account, access, ben, "d1".into(), true, errand).await;
+    assert!(matches!(scene, Scene::Trouble { trouble: Trouble::DraftNotVisible, .. }), "{scene:?}");
+    assert!(transport.asked().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sender_who_took_access_back_is_told_of_an_unclear_sending_too() {
+    let transport = FakeTransport::new(|line| match line {
+        "/draft/d1" => (200, "Contract".into()),
+        "/send/d1" => (503, String::new()),
+        "/trace/d1" => (200, "draft".into()),
+        _ => (200, String::new()),
+    });
+    let world = world(&transport);
+    send(&world, false).await;
+    world.clock.pass(DRAFT_UNCLEAR);
+    world.engine.look_for_drafts().await.unwrap();
+    let tasks = world.open_tasks().await;
+    assert_eq!((tasks.len(), tasks[0].kind), (1, TaskKind::SendUnclear), "nobody gave access to look with");
 }

@@ -260,3 +260,91 @@ async fn a_sweep_asks_with_every_grant_and_a_refused_one_ends_nobody_elses() {
     let sender = world.store.sender_of(hr, &EnvelopeId::new("e9")).await.unwrap();
     assert_eq!(sender.as_deref(), Some("ben@example.com"), "{:?}", NotificationKind::Swept);
 }
+
+#[tokio::test]
+async fn a_dead_refresh_token_is_asked_once_for_all_who_wait() {
+    let transport = FakeTransport::new(|line| match line.starts_with("/renew") {
+        true => (401, String::new()),
+        false => (200, "e1 completed".into()),
+    });
+    let world = granted(&transport, true, "t1", Some("r1"), Some(Duration::ZERO)).await;
+    let (a, b, c) = tokio::join!(ask(&world), ask(&world), ask(&world));
+    for outcome in [a, b, c] {
+        match outcome {
+            Outcome::Failed(error) => assert_eq!(
+                (error.remedy(), error.holder()),
+                (Remedy::RenewAccess, &Holder::Sender(anna())),
+                "parked, not failed: {error}"
+            ),
+            other => assert!(matches!(other, Outcome::StillRefused(Holder::Sender(_))), "{other:?}"),
+        }
+    }
+    assert!(matches!(ask(&world).await, Outcome::StillRefused(Holder::Sender(_))));
+    assert_eq!(transport.asked(), ["/renew?refresh=r1"]);
+}
+
+#[tokio::test]
+async fn an_api_that_refuses_whatever_was_renewed_does_not_make_renewals_spin() {
+    let transport = FakeTransport::new(|line| match line.starts_with("/renew") {
+        true => (200, "t2 r2 3600".into()),
+        false => (401, String::new()),
+    });
+    let world = granted(&transport, false, "t1", Some("r1"), None).await;
+    refusal(ask(&world).await);
+    assert_eq!(transport.asked(), ["/envelope/e1 by t1", "/renew?refresh=r1", "/envelope/e1 by t2"]);
+    for _ in 0..3 {
+        assert!(matches!(ask(&world).await, Outcome::StillRefused(_)));
+    }
+    assert!(transport.asked().is_empty());
+}
+
+#[tokio::test]
+async fn the_right_to_renew_ends_with_a_failure() {
+    let works = Arc::new(AtomicBool::new(false));
+    let working = Arc::clone(&works);
+    let transport = FakeTransport::new(move |line| match working.load(Ordering::Relaxed) {
+        true if line.starts_with("/renew") => (200, "t2 r2 3600".into()),
+        true => (200, "e1 completed".into()),
+        false => (503, String::new()),
+    });
+    let world = granted(&transport, false, "t1", Some("r1"), Some(Duration::ZERO)).await;
+    assert_eq!(refusal(ask(&world).await).remedy(), Remedy::Retry(None));
+    works.store(true, Ordering::Relaxed);
+    assert!(matches!(ask(&world).await, Outcome::Found(..)));
+}
+
+#[tokio::test]
+async fn an_envelope_that_a_forgotten_grant_showed_is_not_taken_for_deleted() {
+    let transport = FakeTransport::new(|_| (200, "none".into()));
+    let world = granted(&transport, true, "t1", None, None).await;
+    world
+        .store
+        .forget_grant(&world.account.access.account, &anna(), "test", world.clock.now())
+        .await
+        .unwrap();
+    let error = refusal(ask(&world).await);
+    assert_eq!((error.remedy(), error.holder()), (Remedy::RenewAccess, &Holder::Sender(anna())));
+    assert_eq!(transport.asked(), ["/envelope/e1"]);
+}
+
+#[tokio::test]
+async fn what_nobody_sees_holds_up_no_other_envelope_of_an_unknown_sender() {
+    let transport = FakeTransport::new(|line| match line {
+        "/envelope/e2 by t1" => (200, "e2 completed".into()),
+        _ => (200, "none".into()),
+    });
+    let world = World::with(FakePlatform::default(), Arc::clone(&transport), |account| {
+        account.search_senders = true;
+        account.access.credential = Credential::default();
+    });
+    let hr = world.account.access.account.clone();
+    let look = async |envelope: &str| {
+        let id = TransferId::make(world.clock.now(), &*world.engine.entropy);
+        let transfer = Transfer::new(id, hr.clone(), EnvelopeId::new(envelope));
+        world.engine.perform(&world.account, &transfer, &Step::Ask).await
+    };
+    assert_eq!(*refusal(look("e1").await).holder(), Holder::Account, "nobody has given access at all");
+    give(&world, "t1", None, None).await;
+    assert!(matches!(look("e1").await, Outcome::NotFound(_)));
+    assert!(matches!(look("e2").await, Outcome::Found(..)));
+}

@@ -21,7 +21,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use platform::{ACKNOWLEDGEMENT, BODY_BYTES_MAX, PLATFORM};
+pub(crate) use platform::{ACKNOWLEDGEMENT, BODY_BYTES_MAX, PLATFORM, WITH_DRAFTS};
 
 pub(crate) const PATH_SECRET: &str = "old-path-secret-0123456789";
 pub(crate) const NEXT_PATH_SECRET: &str = "new-path-secret-0123456789";

@@ -18,8 +18,12 @@ use http::{Request, Response};
 pub(crate) const ACKNOWLEDGEMENT: &str = "Hello API Event Received";
 pub(crate) const BODY_BYTES_MAX: usize = 4_096;
 
-pub(crate) struct TestPlatform;
-pub(crate) static PLATFORM: TestPlatform = TestPlatform;
+pub(crate) struct TestPlatform {
+    /// Pages of ours send drafts there.
+    sends_drafts: bool,
+}
+pub(crate) static PLATFORM: TestPlatform = TestPlatform { sends_drafts: false };
+pub(crate) static WITH_DRAFTS: TestPlatform = TestPlatform { sends_drafts: true };
 
 fn not_here() -> Error {
     Error::new(ErrorKind::Misconfigured, Remedy::Abandon, "test", "the front door calls no platform")
@@ -34,7 +38,7 @@ impl Platform for TestPlatform {
         "test-platform"
     }
     fn capabilities(&self) -> Capabilities {
-        Capabilities::default()
+        Capabilities { before_send_redirect: self.sends_drafts, ..Capabilities::default() }
     }
     fn default_base_url(&self) -> Option<&'static str> {
         None

@@ -412,13 +412,28 @@ pub(super) fn is_other_generation(response: &Response<Bytes>) -> bool {
 
 /// What a refusal means. The body may be absent (always with 401) and is not always JSON.
 pub(super) fn refused(operation: &'static str, response: &Response<Bytes>) -> Error {
+    refused_hiding(operation, response, |_| false)
+}
+
+/// The same without the platform's words that `hides` is true of.
+pub(super) fn refused_hiding(
+    operation: &'static str,
+    response: &Response<Bytes>,
+    hides: impl Fn(&str) -> bool,
+) -> Error {
     let status = response.status();
     let not_before = retry_after(response.headers());
     if matches!(Body::of(response.body()), Body::Foreign) {
         return refused_by_stranger(operation, status, not_before);
     }
     let answer = error_of(response).unwrap_or_default();
-    let message = answer.message.as_deref().map_or_else(|| "the platform gave no reason".to_owned(), excerpt);
+    let message = match answer.message.as_deref() {
+        None => "the platform gave no reason".to_owned(),
+        Some(said) if hides(said) => {
+            "the platform's reason holds a URL, so it is not repeated here".to_owned()
+        }
+        Some(said) => excerpt(said),
+    };
     let by_name = match answer.error_id.as_deref() {
         Some("ERR0010" | "ERR0014") => Some((ErrorKind::Forbidden, Remedy::AskPerson)),
         Some("ERR0007") => Some((ErrorKind::NotFound, Remedy::Retry(None))),
@@ -433,10 +448,11 @@ pub(super) fn refused(operation: &'static str, response: &Response<Bytes>) -> Er
         }
         _ => refused_by_status(operation, status, not_before, message),
     };
-    if let Some(id) = answer.error_id {
+    let shown = |text: &String| !hides(text);
+    if let Some(id) = answer.error_id.filter(shown) {
         error = error.with("error_id", excerpt(&id));
     }
-    match answer.trace_id {
+    match answer.trace_id.filter(shown) {
         Some(trace) => error.with("trace_id", excerpt(&trace)),
         None => error,
     }

@@ -4,19 +4,24 @@
 //! once; so every draft is marked before: its id stands in the callback URLs and, where the customer has no metadata, in
 //! the metadata. By that the envelope is found again when an answer was lost.
 
+use std::collections::BTreeMap;
+
 use aftersign_core::draft::{Draft, DraftMarks, DraftTrace, SentAs};
 use aftersign_core::ids::EnvelopeId;
 use aftersign_core::platform::{Access, Call, CallbackUrl, Next, OptionSpec};
+use aftersign_core::secret::Secret;
 use aftersign_core::{Error, ErrorKind, Remedy, Timestamp};
 use bytes::Bytes;
 use http::Response;
 use jiff::SignedDuration;
+use percent_encoding::percent_decode_str;
+use zeroize::Zeroizing;
 
-use super::api::{Api, configuration, day, error_of, names_error, root};
+use super::api::{Api, configuration, day, error_of, names_error, refused_hiding, root};
 use super::callback::{guid, marked_urls};
 use super::wire::{
-    Configuration, DraftCallbacks, DraftOverview, DraftSent, Find, Found, FoundEnvelope, Origin, OwnMetadata,
-    SendDraft, UpdateDraft,
+    Configuration, DraftCallbacks, DraftOverview, DraftSent, Find, Found, Origin, OwnMetadata, SendDraft,
+    UpdateDraft,
 };
 use crate::exchange::{Asking, Body, own_status, refused_by_stranger, safe_id, unintelligible};
 use crate::oauth::checked_url;
@@ -37,15 +42,19 @@ const UNTOLD: &str = "";
 const SENT_BEFORE: SignedDuration = SignedDuration::from_mins(10);
 /// How long after: the platform may take its time.
 const SENT_AFTER: SignedDuration = SignedDuration::from_hours(1);
-/// Envelopes whose configuration is asked for in one search: one sender's in little more than an hour, a bulk aside, whose
-/// rows tell enough.
-const ASKED_MAX: usize = 50;
+/// Configurations that are asked for in one search, one for each envelope and each bulk sent about then whose row does not tell
+/// enough. The engine takes 512 answers to one question; two come before these, and the rest is margin.
+const ASKED_MAX: usize = 400;
+/// Children of one bulk that are asked for as long as the platform hides them: one or two may have been deleted.
+const CHILDREN_ASKED_MAX: usize = 3;
+/// How many bytes of the path secret in a row are a part of it, and no chance.
+const PART_BYTES: usize = 5;
 
 /// What an administrator sets so that browsers come to our page (vendor's page "Custom Page before Sending"). At this time the
 /// draft's id is what the platform calls the envelope's.
 pub(super) fn before_send_url(base: &str) -> CallbackUrl {
     CallbackUrl {
-        place: "Default redirect url before sending a draft; API, drafts: RedirectConfiguration.BeforeSendRedirectUrl",
+        place: "Settings, Organization, Default redirect url before sending a draft",
         url: format!("{base}?draft=##EnvelopeId##&user=##SenderUserId##&org=##OrganizationId##"),
     }
 }
@@ -127,9 +136,11 @@ pub(super) fn mark(access: &Access, draft: &Draft, marks: &DraftMarks) -> Result
         meta_data: own_metadata(&api, &id, draft, marks)?,
     };
     let request = api.post("draft/update", &update)?;
+    let base = Secret::new(marks.callback_base.as_str());
     Ok(api.clone().then(request, move |response| {
         if !response.status().is_success() {
-            return Err(api.refused(&response));
+            let hides = |said: &str| shows_url(said, &id) || repeats(said, &base);
+            return Err(refused_hiding(api.operation, &response, hides));
         }
         match Body::of(response.body()) {
             Body::Empty | Body::Json(_) => Ok(Next::Done(())),
@@ -152,13 +163,34 @@ fn own_metadata(api: &Api, id: &str, draft: &Draft, marks: &DraftMarks) -> Resul
     Ok(Some(text))
 }
 
+/// Whether words of the platform hold a URL, or what is left of one of ours where its beginning was cut off. A platform that
+/// takes offence at a callback's URL may quote it, and the path secret stands in it.
+fn shows_url(said: &str, draft: &str) -> bool {
+    let said = plain(said);
+    ["://", "/callbacks/", &format!("draft={draft}")].iter().any(|part| said.contains(part))
+}
+
+/// Whether words of the platform repeat anything of the path secret, with which the base of the callback URLs ends.
+fn repeats(said: &str, base: &Secret) -> bool {
+    let (said, base) = (plain(said), plain(base.expose()));
+    let secret = base.trim_end_matches('/').rsplit('/').next().unwrap_or_default().as_bytes();
+    let part = PART_BYTES.min(secret.len()).max(1);
+    secret.windows(part).any(|part| said.as_bytes().windows(part.len()).any(|said| said == part))
+}
+
+/// In lower case, without percent-encoding and backslashes: a quotation may differ in these.
+fn plain(text: &str) -> Zeroizing<String> {
+    let text = percent_decode_str(text).decode_utf8_lossy();
+    Zeroizing::new(text.to_lowercase().replace('\\', ""))
+}
+
 pub(super) fn send(access: &Access, draft: &str) -> Result<Call<SentAs>, Error> {
     let api = Api::new("esignanywhere send draft", access)?;
     let id = draft_guid(api.operation, draft)?;
     let request = api.post("draft/send", &SendDraft { draft_id: &id })?;
     Ok(api.clone().then(request, move |response| {
         if !response.status().is_success() {
-            return Err(not_sent(&api, &response));
+            return Err(not_sent(&api, &id, &response));
         }
         let sent: DraftSent = api.answer(&response)?;
         sent_as(sent).map(Next::Done).ok_or_else(|| {
@@ -180,8 +212,8 @@ fn sent_as(sent: DraftSent) -> Option<SentAs> {
 
 /// What a refusal of the sending means. For certain it was not sent only where the platform itself says so: its refusals
 /// bear a name, but for that of the token. Whatever else comes may be the answer of somebody in between.
-fn not_sent(api: &Api, response: &Response<Bytes>) -> Error {
-    let refusal = api.refused(response);
+fn not_sent(api: &Api, draft: &str, response: &Response<Bytes>) -> Error {
+    let refusal = refused_hiding(api.operation, response, |said| shows_url(said, draft));
     let is_certain = match own_status(response) {
         Some(401) => true,
         Some(404) => is_missing(response),
@@ -232,15 +264,9 @@ fn find_sent(api: &Api, id: String, asked_at: Timestamp) -> Result<Next<DraftTra
     let api = api.clone();
     Ok(Next::Then(api.clone().then(request, move |response| {
         let found: Found = api.answer(&response)?;
-        let mut search = Search { api, id, sent: Vec::new(), to_ask: Vec::new() };
-        for row in found.envelopes.into_iter().flatten() {
-            search.sort(row);
-        }
+        let search = Search::of(api, id, found);
         if search.to_ask.len() > ASKED_MAX {
-            let message = "too many envelopes were sent about then to look which of them the draft became; look it up at \
-                           the platform";
-            let found = search.api.error(ErrorKind::Rejected, Remedy::AskPerson, message);
-            return Err(found.with("envelopes", search.to_ask.len()));
+            return Err(search.too_many());
         }
         search.go_on()
     })))
@@ -251,31 +277,58 @@ struct Search {
     api: Api,
     id: String,
     sent: SentAs,
-    to_ask: Vec<String>,
+    /// What is not decided yet.
+    to_ask: Vec<Alike>,
+    /// Configurations asked for so far.
+    asked: usize,
+}
+
+/// The children of a bulk that were found, or an envelope of its own: one of them tells for all.
+#[derive(Default)]
+struct Alike {
+    envelopes: Vec<EnvelopeId>,
+    /// Whether the metadata of one of them bears the draft's id.
+    is_it: bool,
+    /// How many of them, from the first on, the platform hides from us.
+    hidden: usize,
 }
 
 impl Search {
-    /// A row may tell by its metadata; else its configuration must be asked for. A row without an id names nothing.
-    fn sort(&mut self, row: FoundEnvelope) {
-        let Some(envelope) = row.id.as_deref().and_then(guid) else { return };
-        match bears(row.meta_data.as_deref(), &self.id) {
-            true => self.sent.push(EnvelopeId::new(envelope)),
-            false => self.to_ask.push(envelope),
+    /// A row may tell by its metadata; else a configuration must be asked for. A row without an id names nothing.
+    fn of(api: Api, id: String, found: Found) -> Self {
+        let mut all: BTreeMap<String, Alike> = BTreeMap::new();
+        for row in found.envelopes.into_iter().flatten() {
+            let Some(envelope) = row.id.as_deref().and_then(guid) else { continue };
+            let parent = row.envelope_bulk_parent_id.as_deref().and_then(guid);
+            let alike = all.entry(parent.unwrap_or_else(|| envelope.clone())).or_default();
+            alike.is_it |= bears(row.meta_data.as_deref(), &id);
+            alike.envelopes.push(EnvelopeId::new(envelope));
         }
+        let (sent, to_ask): (Vec<_>, Vec<_>) = all.into_values().partition(|alike| alike.is_it);
+        let sent = sent.into_iter().flat_map(|alike| alike.envelopes).collect();
+        Self { api, id, sent, to_ask, asked: 0 }
     }
 
     fn go_on(mut self) -> Result<Next<DraftTrace>, Error> {
-        let Some(envelope) = self.to_ask.pop() else {
+        let Some(alike) = self.to_ask.pop() else {
             let trace = if self.sent.is_empty() { DraftTrace::Gone } else { DraftTrace::Sent(self.sent) };
             return Ok(Next::Done(trace));
         };
+        // Of what the platform hides from us nothing is known; it is not ours.
+        let Some(envelope) = alike.envelopes.iter().take(CHILDREN_ASKED_MAX).nth(alike.hidden) else {
+            return self.go_on();
+        };
+        if self.asked == ASKED_MAX {
+            self.to_ask.push(alike);
+            return Err(self.too_many());
+        }
+        self.asked += 1;
         let request = self.api.get(&format!("envelope/{envelope}/configuration"))?;
         Ok(Next::Then(self.api.clone().then(request, move |response| {
-            // Of what the platform hides from us nothing is known; it is not ours.
-            if let Some(configuration) = configuration(&self.api, &response)?
-                && self.is_it(&configuration)
-            {
-                self.sent.push(EnvelopeId::new(envelope));
+            match configuration(&self.api, &response)? {
+                Some(configuration) if self.is_it(&configuration) => self.sent.extend(alike.envelopes),
+                Some(_) => {}
+                None => self.to_ask.push(Alike { hidden: alike.hidden + 1, ..alike }),
             }
             self.go_on()
         })))
@@ -284,6 +337,15 @@ impl Search {
     fn is_it(&self, configuration: &Configuration) -> bool {
         let url = configuration.callback_configuration.as_ref().and_then(|it| it.callback_url.as_deref());
         bears(url, &self.id) || bears(configuration.meta_data.as_deref(), &self.id)
+    }
+
+    fn too_many(&self) -> Error {
+        let message = format!(
+            "so many envelopes were sent about then that one search does not tell which of them the draft became: more than \
+             {ASKED_MAX} configurations would have to be asked for"
+        );
+        let error = self.api.error(ErrorKind::NotReady, Remedy::Retry(None), &message);
+        error.with("undecided", self.to_ask.len())
     }
 }
 

@@ -1,7 +1,7 @@
 use aftersign_core::callback::{Interpretation, Meaning, NotificationKind};
 use aftersign_core::draft::{Draft, DraftMarks, DraftTrace};
 use aftersign_core::ids::EnvelopeId;
-use aftersign_core::platform::Platform;
+use aftersign_core::platform::{Next, Platform};
 use aftersign_core::{Error, ErrorKind, Remedy};
 use http::Method;
 use serde_json::{Value, json};
@@ -225,17 +225,106 @@ fn a_lost_sending_is_found_by_the_drafts_id_alone() {
         );
         assert!(trace(&[(404, MISSING), strange]).0.is_err() && trace(&[strange]).0.is_err());
     }
-    let crowd: Vec<Value> =
-        (0..51).map(|n| json!({ "Id": format!("22222222-0000-4000-8000-{n:012}") })).collect();
-    let error = trace(&[(404, MISSING), (200, &found(&crowd))]).0.unwrap_err();
-    assert_eq!(error.remedy(), Remedy::AskPerson, "{error}");
+}
+
+/// An id of an envelope by its number.
+fn numbered(n: usize) -> String {
+    format!("22222222-0000-4000-8000-{n:012}")
+}
+
+/// The rows of that many envelopes, which bear the customer's own metadata.
+fn crowd(count: usize, parent: Option<&str>) -> Vec<Value> {
+    let row = |n| json!({ "Id": numbered(n), "MetaData": "<md>theirs</md>", "EnvelopeBulkParentId": parent });
+    (0..count).map(row).collect()
+}
+
+/// A search in these rows, where the configurations of those that `marked` knows bear the draft's id and those that `hidden`
+/// knows are refused. With the number of configurations that were asked for.
+fn search(
+    rows: &[Value],
+    marked: impl Fn(&str) -> bool,
+    hidden: impl Fn(&str) -> bool,
+) -> (Result<DraftTrace, Error>, usize) {
+    let mut call = ESignAnyWhere.trace_draft(&access(&ESignAnyWhere), ID, now()).unwrap();
+    let mut asked = 0;
+    loop {
+        let (_, request, read) = call.into_parts();
+        let answer = match request.uri().path() {
+            path if path.ends_with("/envelope/find") => answer(200, found(rows)),
+            path if path.contains("/draft/") => answer(404, MISSING),
+            path => {
+                asked += 1;
+                let id = path.split('/').nth(4).unwrap();
+                let draft = if marked(id) { ID } else { "none" };
+                let url = format!("https://h/x?draft={draft}");
+                let configuration = json!({ "CallbackConfiguration": { "CallbackUrl": url } });
+                if hidden(id) { answer(404, ERR0007) } else { answer(200, configuration.to_string()) }
+            }
+        };
+        match read(answer, now()) {
+            Ok(Next::Then(next)) => call = next,
+            Ok(Next::Done(trace)) => return (Ok(trace), asked),
+            Err(error) => return (Err(error), asked),
+        }
+    }
+}
+
+#[test]
+fn one_child_tells_for_all_of_a_bulk() {
+    let parent = "{33333333-0000-4000-8000-00000000000A}";
+    let bulk = crowd(60, Some(parent));
+    let all = DraftTrace::Sent((0..60).map(|n| EnvelopeId::new(numbered(n))).collect());
+    let (trace, asked) = search(&bulk, |_| true, |_| false);
+    assert_eq!((trace.unwrap(), asked), (all.clone(), 1));
+    let (trace, asked) = search(&bulk, |_| false, |_| false);
+    assert_eq!((trace.unwrap(), asked), (DraftTrace::Gone, 1), "another draft's");
+    let first_two = |id: &str| id == numbered(0) || id == numbered(1);
+    let (trace, asked) = search(&bulk, |_| true, first_two);
+    assert_eq!(
+        (trace.unwrap(), asked),
+        (all.clone(), 3),
+        "a child that was deleted does not hide the others"
+    );
+    let (trace, asked) = search(&bulk, |_| true, |_| true);
+    assert_eq!(
+        (trace.unwrap(), asked),
+        (DraftTrace::Gone, 3),
+        "what is hidden from us is not asked for on and on"
+    );
+    let mut told = bulk.clone();
+    told[7]["MetaData"] = json!(format!("<md>{ID}</md>"));
+    let (trace, asked) = search(&told, |_| false, |_| false);
+    assert_eq!((trace.unwrap(), asked), (all, 0), "a row's metadata may tell");
+    let mut beside = bulk;
+    beside.push(json!({ "Id": ENVELOPE, "EnvelopeBulkParentId": null }));
+    let (trace, asked) = search(&beside, |id| id == ENVELOPE, |_| false);
+    assert_eq!((trace.unwrap(), asked), (DraftTrace::Sent(vec![EnvelopeId::new(ENVELOPE)]), 2));
+}
+
+#[test]
+fn a_busy_hour_is_searched_to_its_end_and_one_beyond_all_measure_is_tried_again() {
+    for (count, wanted) in [(60, 0), (60, 59), (400, 0), (400, 399)] {
+        let (trace, asked) = search(&crowd(count, None), |id| id == numbered(wanted), |_| false);
+        let sent = DraftTrace::Sent(vec![EnvelopeId::new(numbered(wanted))]);
+        assert_eq!((trace.unwrap(), asked), (sent, count), "{count} {wanted}");
+    }
+    let (trace, asked) = search(&crowd(401, None), |_| true, |_| false);
+    let error = trace.unwrap_err();
+    assert_eq!((error.kind(), error.remedy(), asked), (ErrorKind::NotReady, Remedy::Retry(None), 0));
+    assert!(error.to_string().contains("400") && error.to_string().contains("401"), "{error}");
+    assert!(!error.to_string().contains("  "), "{error}");
+    let pairs: Vec<Value> = (0..800)
+        .map(|n| json!({ "Id": numbered(n), "EnvelopeBulkParentId": numbered(10_000 + n / 2) }))
+        .collect();
+    let (trace, asked) = search(&pairs, |_| false, |_| true);
+    assert_eq!((trace.unwrap_err().kind(), asked), (ErrorKind::NotReady, 400), "also on the way");
 }
 
 #[test]
 fn what_was_sent_is_looked_for_around_the_time_of_asking() {
     let call = ESignAnyWhere.trace_draft(&access(&ESignAnyWhere), ID, now()).unwrap();
     let (_, _, read) = call.into_parts();
-    let Ok(aftersign_core::platform::Next::Then(find)) = read(answer(404, MISSING), now()) else { panic!() };
+    let Ok(Next::Then(find)) = read(answer(404, MISSING), now()) else { panic!() };
     let body: Value = serde_json::from_slice(find.request.body()).unwrap();
     assert_eq!(body, json!({ "StartDate": "2026-11-20T09:50:00Z", "EndDate": "2026-11-20T11:00:00Z" }));
 }

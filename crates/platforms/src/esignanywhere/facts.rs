@@ -55,8 +55,18 @@ pub(crate) const FACTS: &[Fact] = &[
     },
     Fact {
         what: "what a draft became",
-        how: "its id is no envelope's; after a lost answer, envelopes sent about then that bear it are searched",
+        how: "its id is no envelope's; after a lost answer, envelopes sent about then that bear it are searched, one child of each bulk",
         confidence: Confidence::NotVerified,
+    },
+    Fact {
+        what: "callbacks of a draft",
+        how: "envelope, status and draft callback become ours, in place of the organisation's defaults and of the customer's own, for drafts that our page sends; `ActivityActionCallbackConfiguration` is left out of the update, and so meant to stay",
+        confidence: Confidence::NotVerified,
+    },
+    Fact {
+        what: "secrets in records",
+        how: "callback URLs, ours and others', are redacted in the configuration and in the envelope of version 5 before archiving",
+        confidence: Confidence::Stated,
     },
     Fact {
         what: "registration",

@@ -11,6 +11,7 @@ mod disposal;
 mod drafts;
 pub(crate) mod facts;
 mod grant;
+mod redaction;
 mod wire;
 
 #[cfg(test)]
@@ -22,7 +23,7 @@ mod grant_tests;
 #[cfg(test)]
 mod tests;
 
-use aftersign_core::artifact::ArtifactRef;
+use aftersign_core::artifact::{ArtifactKind, ArtifactRef};
 use aftersign_core::callback::{CallbackSecrets, Inbound, Interpretation, Refusal, Reply};
 use aftersign_core::draft::{Draft, DraftMarks, DraftTrace, SentAs};
 use aftersign_core::envelope::{Envelope, Lookup};
@@ -112,6 +113,13 @@ impl Platform for ESignAnyWhere {
 
     fn acknowledge(&self, _inbound: &Inbound) -> Reply {
         Reply::ok("OK")
+    }
+
+    fn redacted(&self, artifact: &ArtifactRef, bytes: &[u8]) -> Option<Vec<u8>> {
+        if artifact.kind != ArtifactKind::PlatformRecord {
+            return None;
+        }
+        redaction::redacted(bytes)
     }
 
     fn begin_grant(

@@ -1,4 +1,4 @@
-use aftersign_core::artifact::ArtifactKind;
+use aftersign_core::artifact::{ArtifactKind, ArtifactRef, Content};
 use aftersign_core::envelope::{Envelope, EnvelopeStatus, Lookup};
 use aftersign_core::ids::EnvelopeId;
 use aftersign_core::platform::{Disposal, Platform, Window};
@@ -358,5 +358,47 @@ fn the_base_url_may_name_the_host_or_the_api() {
         assert_eq!(call.request.headers()["apitoken"], "s3cret");
         let identity = play(call, [answer(200, r#"{"UserId":"u","Email":"a@x.org","Roles":[]}"#)]).0.unwrap();
         assert_eq!(identity.name, "a@x.org");
+    }
+}
+
+#[test]
+fn archived_records_keep_every_byte_but_callback_urls() {
+    let record = |kind| ArtifactRef {
+        id: "record:configuration".into(),
+        kind,
+        name: "configuration.json".into(),
+        content: Content::Json,
+    };
+    let kept = |text: &str| {
+        let bytes = ESignAnyWhere.redacted(&record(ArtifactKind::PlatformRecord), text.as_bytes())?;
+        Some(String::from_utf8(bytes).unwrap())
+    };
+    for nothing in
+        [COMPLETED, CONFIGURATION, FILES, V5, "", "x", "[]", "null", "{\"CallbackUrl\":\"https://h"]
+    {
+        assert_eq!(kept(nothing), None, "{nothing}");
+    }
+    for (text, expected) in [
+        (
+            "\u{FEFF}{ \"callbackURL\" : \"https:\\/\\/h\" ,\t\"MetaData\": \"{\\\"Url\\\":1}\" }\r\n",
+            "\u{FEFF}{ \"callbackURL\" : \"redacted\" ,\t\"MetaData\": \"{\\\"Url\\\":1}\" }\r\n",
+        ),
+        (
+            r#"{"A":[{"StatusUpdateCallbackUrl":["x","y"]},{"AfterSendCallbackUrl":{"a":"x","n":1e400}}]}"#,
+            r#"{"A":[{"StatusUpdateCallbackUrl":["redacted","redacted"]},{"AfterSendCallbackUrl":{"a":"redacted","n":"redacted"}}]}"#,
+        ),
+        (
+            r#"{"ActivityActionCallbackConfiguration":{"Url":"x","ActionCallbackSelection":{"CalledPage":true,"Url":"y"}},"Url":"z"}"#,
+            r#"{"ActivityActionCallbackConfiguration":{"Url":"redacted","ActionCallbackSelection":{"CalledPage":true,"Url":"y"}},"Url":"z"}"#,
+        ),
+        (
+            r#"{"BasicOptions":{"WorkstepEventCallback":{"WhiteList":["a"],"Url":"x","Blacklist":null}},"\u0043allbackUrl":"x"}"#,
+            r#"{"BasicOptions":{"WorkstepEventCallback":{"WhiteList":["a"],"Url":"redacted","Blacklist":null}},"\u0043allbackUrl":"redacted"}"#,
+        ),
+        (r#"{"WorkstepEventCallback":"x","b":"y"}"#, r#"{"WorkstepEventCallback":"redacted","b":"y"}"#),
+    ] {
+        assert_eq!(kept(text).as_deref(), Some(expected));
+        assert_eq!(kept(expected).as_deref(), Some(expected), "once more changes nothing");
+        assert_eq!(ESignAnyWhere.redacted(&record(ArtifactKind::Attachment), text.as_bytes()), None);
     }
 }

@@ -216,6 +216,9 @@ pub(super) struct FoundEnvelope {
     pub(super) name: Option<String>,
     #[serde(default, deserialize_with = "lenient::text")]
     pub(super) meta_data: Option<String>,
+    /// The same of all envelopes that came of one bulk; absent for all others.
+    #[serde(default, deserialize_with = "lenient::text")]
+    pub(super) envelope_bulk_parent_id: Option<String>,
 }
 
 /// `POST envelope/delete`.
@@ -260,7 +263,8 @@ pub(super) struct UpdateDraft<'a> {
     pub(super) meta_data: Option<String>,
 }
 
-/// The callbacks of an envelope to be.
+/// The callbacks of an envelope to be. `ActivityActionCallbackConfiguration` is left out: it wants a choice of event types, and
+/// its callbacks come before the platform's own data is complete.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct DraftCallbacks {

@@ -173,7 +173,7 @@ pub(super) fn plaintext(
 }
 
 /// The user's profile (seen at the vendor's test site by a public integration; not in the documentation). Where it is not there
-/// or not allowed, the author of a document of one's own is the user.
+/// or not allowed, or a success is no profile, the author of a document of one's own is the user.
 pub(super) fn whoami(access: &Access) -> Result<Call<Identity>, Error> {
     let api = Api::new("scrive whoami", access)?;
     let request = api.get("getprofile")?;
@@ -183,9 +183,14 @@ pub(super) fn whoami(access: &Access) -> Result<Call<Identity>, Error> {
         if matches!(response.status().as_u16(), 400 | 403 | 404 | 405) {
             return Ok(Next::Then(by_own_document(&api, own_documents)));
         }
-        let profile: Profile = api.answer(&response)?;
-        match profile.email.filter(|email| !email.trim().is_empty()) {
-            Some(email) => Ok(Next::Done(Identity { name: email.clone(), id: profile.id, email: Some(email) })),
+        let profile: Profile = match api.answer(&response) {
+            Err(refusal) if !response.status().is_success() => return Err(refusal),
+            answer => answer.unwrap_or_default(),
+        };
+        match profile.email {
+            Some(email) => {
+                Ok(Next::Done(Identity { name: email.clone(), id: profile.id, email: Some(email) }))
+            }
             None => Ok(Next::Then(by_own_document(&api, own_documents))),
         }
     }))

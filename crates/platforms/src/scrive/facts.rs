@@ -37,8 +37,8 @@ pub(crate) const FACTS: &[Fact] = &[
     },
     Fact {
         what: "who the user is",
-        how: "the author of a document of one's own; a user without documents has no name",
-        confidence: Confidence::NotVerified,
+        how: "`GET getprofile`, seen at the vendor's test site and not in its documentation; else the author of a document of one's own, and a user without documents has no name",
+        confidence: Confidence::SeenInIntegrations,
     },
     Fact {
         what: "files of a document",

@@ -5,10 +5,10 @@
 //! rest stays byte for byte, which a reader that builds a tree and writes it again could not promise.
 
 use percent_encoding::{percent_decode, percent_encode};
-use serde::de::IgnoredAny;
 
 use crate::exchange::without_mark;
 use crate::form::{self, RESERVED};
+use crate::redaction::{self, is_json, searched};
 
 /// Members whose values are capabilities, with all that is inside them; without underscores, as the first API writes.
 const SECRETS: [&str; 4] = ["accesstoken", "accesslinks", "apicallbackurl", "apideliveryurl"];
@@ -16,8 +16,6 @@ const SECRETS: [&str; 4] = ["accesstoken", "accesslinks", "apicallbackurl", "api
 const CALLBACK: &str = "callback";
 /// That URL.
 const CALLBACK_URL: &str = "url";
-/// What stands in place of a secret.
-const REDACTED: &[u8] = b"\"redacted\"";
 /// What stands in place of a form's field that cannot be searched for secrets.
 const REDACTED_FIELD: &[u8] = b"redacted";
 /// The fields of a form that hold the document, without their underscores.
@@ -30,8 +28,7 @@ struct Place {
     is_callback: bool,
 }
 
-impl Place {
-    /// The place of the member `name` of an object at this place.
+impl redaction::Place for Place {
     fn member(self, name: &str) -> Self {
         let name = name.replace('_', "");
         let is = |other: &str| name.eq_ignore_ascii_case(other);
@@ -42,22 +39,22 @@ impl Place {
             is_callback: is(CALLBACK),
         }
     }
+
+    fn is_secret(self, _value: &[u8]) -> bool {
+        self.is_secret
+    }
 }
 
 /// The record with its secrets replaced; `None` if it has none, or is no JSON.
 pub(super) fn redacted(record: &[u8]) -> Option<Vec<u8>> {
-    if is_json(record) { searched(record) } else { None }
-}
-
-fn is_json(text: &[u8]) -> bool {
-    serde_json::from_slice::<IgnoredAny>(without_mark(text)).is_ok()
+    redaction::redacted::<Place>(record)
 }
 
 /// A callback's body with its secrets replaced; `None` if it has none. Broken JSON of a flow is searched as far as it goes.
 /// Of a form, the fields with secrets alone are written anew, and a document that is no JSON is left out as a whole.
 pub(super) fn redacted_body(body: &[u8]) -> Option<Vec<u8>> {
     if without_mark(body).trim_ascii_start().starts_with(b"{") {
-        return searched(body);
+        return searched::<Place>(body);
     }
     let mut found = false;
     let mut kept = Vec::with_capacity(body.len());
@@ -79,7 +76,7 @@ fn redacted_pair(pair: &[u8]) -> Option<Vec<u8>> {
     let text: Vec<u8> = percent_decode(&spaced).collect();
     let shown = match is_document_field(name) && !is_json(&text) {
         true => Some(REDACTED_FIELD.to_vec()).filter(|_| !text.trim_ascii().is_empty())?,
-        false => searched(&text)?,
+        false => searched::<Place>(&text)?,
     };
     Some([name, percent_encode(&shown, &RESERVED).to_string().as_bytes()].concat())
 }
@@ -88,59 +85,4 @@ fn redacted_pair(pair: &[u8]) -> Option<Vec<u8>> {
 fn is_document_field(name: &[u8]) -> bool {
     let name = form::pairs(&String::from_utf8_lossy(name)).next().map(|(name, _)| name);
     name.is_some_and(|name| DOCUMENT_FIELDS.contains(&name.replace('_', "").to_ascii_lowercase().as_str()))
-}
-
-/// The text with the secrets in its objects replaced; `None` if it has none. Reads every depth without recursion.
-fn searched(text: &[u8]) -> Option<Vec<u8>> {
-    let json = without_mark(text);
-    let mut kept = text.get(..text.len() - json.len())?.to_vec();
-    // The places of the arrays and objects that are not closed yet.
-    let mut open: Vec<Place> = Vec::new();
-    let mut place = Place::default();
-    let mut found = false;
-    let mut rest = json;
-    while let Some(&first) = rest.first() {
-        let (token, after) = rest.split_at(token_length(rest));
-        rest = after;
-        let mut shown = token;
-        let around = open.last().copied().unwrap_or_default();
-        match first {
-            b'{' | b'[' => open.push(place),
-            b'}' | b']' => {
-                open.pop();
-            }
-            b',' => place = around,
-            b'"' if after.trim_ascii_start().starts_with(b":") => {
-                let name: String = serde_json::from_slice(token).unwrap_or_default();
-                place = around.member(&name);
-            }
-            b':' | b' ' | b'\t' | b'\r' | b'\n' => {}
-            _ if place.is_secret && token != b"null" => {
-                found = true;
-                shown = REDACTED;
-            }
-            _ => {}
-        }
-        kept.extend_from_slice(shown);
-    }
-    found.then_some(kept)
-}
-
-/// The bytes of the first token of a JSON text: a whole string, number or word, else one byte.
-fn token_length(text: &[u8]) -> usize {
-    let is_mark = |byte: &u8| b"{}[],:\" \t\r\n".contains(byte);
-    match text {
-        [b'"', inner @ ..] => {
-            let mut escaped = false;
-            let end = inner.iter().position(|&byte| {
-                let ends = byte == b'"' && !escaped;
-                escaped = byte == b'\\' && !escaped;
-                ends
-            });
-            // One that is cut off goes to the end.
-            end.map_or(text.len(), |end| end + 2)
-        }
-        [first, ..] if is_mark(first) => 1,
-        _ => text.iter().position(is_mark).unwrap_or(text.len()),
-    }
 }

@@ -531,17 +531,32 @@ fn the_documents_of_a_flow_are_fetched_one_by_one_and_waited_for() {
 #[test]
 fn whoami_is_the_profile_or_else_the_author_of_a_document_of_ones_own() {
     let user = |answers: Vec<Response<Bytes>>| result(Scrive.whoami(&access(&Scrive)), answers).unwrap();
-    let profile = json!({ "id": "211338", "fstname": "Anna", "email": "me@example.com", "role": "role_account_owner" });
-    let known = user(vec![answer(200, profile.to_string())]);
-    assert_eq!((known.id.as_deref(), known.email.as_deref()), (Some("211338"), Some("me@example.com")));
+    let known = user(vec![answer(200, include_str!("fixtures/profile.json"))]);
+    assert_eq!((known.id.as_deref(), known.email.as_deref()), (Some("211338"), Some("sender@example.com")));
 
-    let list = json!({ "total_matching": 1, "documents": [serde_json::from_str::<Value>(CLOSED).unwrap()] });
+    let list = include_str!("fixtures/own_documents.json");
     let nothing = json!({ "total_matching": 0, "documents": [] });
-    for other in [answer(404, "{}"), answer(404, "<html>"), answer(403, "{}"), answer(200, "{\"email\":\"\"}")] {
-        let known = user(vec![other.clone(), answer(200, list.to_string())]);
-        assert_eq!((known.name.as_str(), known.email.as_deref()), ("me@example.com", Some("me@example.com")));
+    for (status, body) in [
+        (404, "{}"),
+        (404, "<html>"),
+        (403, "{}"),
+        (200, r#"{"email":""}"#),
+        (200, "<html>"),
+        (200, "[]"),
+        (200, "null"),
+        (200, "{\"email\":"),
+        (204, ""),
+    ] {
+        let other = answer(status, body);
+        let known = user(vec![other.clone(), answer(200, list)]);
+        let email = "sender@example.com";
+        assert_eq!((known.name.as_str(), known.email.as_deref()), (email, Some(email)), "{status} {body}");
         let unknown = user(vec![other, answer(200, nothing.to_string())]);
         assert!(unknown.name.contains("scrive.com") && unknown.sender().is_none());
+    }
+    for (status, body) in [(401, "{}"), (503, "{}"), (302, "")] {
+        let refused = result(Scrive.whoami(&access(&Scrive)), [answer(status, body)]);
+        assert!(refused.is_err(), "{status}: it says nothing about the profile");
     }
 }
 

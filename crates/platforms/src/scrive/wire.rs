@@ -167,11 +167,12 @@ pub(super) struct Field {
 }
 
 /// `GET getprofile`, as far as it is of use.
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
+#[serde(default)]
 pub(super) struct Profile {
-    #[serde(default, deserialize_with = "lenient::text")]
+    #[serde(deserialize_with = "lenient::text")]
     pub(super) id: Option<String>,
-    #[serde(default, deserialize_with = "lenient::text")]
+    #[serde(deserialize_with = "lenient::text")]
     pub(super) email: Option<String>,
 }
 

@@ -77,6 +77,7 @@ macro_rules! conformance_tests {
                 a_grant_is_renewed_by_one_and_only_from_its_newest_version,
                 a_given_grant_settles_its_task_and_wakes_that_senders_transfers_only,
                 a_given_grant_wakes_more_than_one_commit_does,
+                access_that_is_given_while_a_worker_finds_it_missing_parks_nothing,
                 an_access_that_works_wakes_what_waits_for_it_and_nothing_else,
                 a_token_opens_for_its_purpose_with_a_key_of_the_ring_only,
                 a_consent_is_taken_once_by_the_browser_that_began_it,

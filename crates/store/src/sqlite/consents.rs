@@ -49,9 +49,7 @@ impl Consents for SqliteStore {
 }
 
 fn begin(work: &Work<'_>, ring: &Ring, consent: &NewConsent, now: Timestamp) -> Result<(), Fault> {
-    work.conn
-        .prepare_cached("DELETE FROM consents WHERE expires_at <= ?1")?
-        .execute([now.as_microsecond()])?;
+    forget_expired(work, now)?;
     let (state, browser) = (consent.state.as_bytes(), consent.browser.as_bytes());
     let owner = owner(state, browser);
     let place = place(consent.account.as_str(), &owner);
@@ -72,6 +70,14 @@ fn begin(work: &Work<'_>, ring: &Ring, consent: &NewConsent, now: Timestamp) -> 
         ])?;
     let oldest = work.conn.last_insert_rowid() - signed(CONSENTS_MAX as u64);
     work.conn.prepare_cached("DELETE FROM consents WHERE n <= ?1")?.execute([oldest])?;
+    Ok(())
+}
+
+/// What expired is worth nothing, and its key may be gone.
+pub(super) fn forget_expired(work: &Work<'_>, now: Timestamp) -> Result<(), Fault> {
+    work.conn
+        .prepare_cached("DELETE FROM consents WHERE expires_at <= ?1")?
+        .execute([now.as_microsecond()])?;
     Ok(())
 }
 
@@ -120,7 +126,10 @@ pub(super) fn rekey(work: &Work<'_>, ring: &Ring, limit: usize) -> Result<(), Fa
         })?
         .collect::<Result<_, _>>()?;
     for (n, account, owner, record) in records {
-        let wrapped = seal::wrap_anew(ring, place(&account, &owner), &record, work.entropy)?;
+        let wrapped = match seal::wrap_anew(ring, place(&account, &owner), &record, work.entropy) {
+            Err(StoreError::Damaged { .. }) => continue,
+            wrapped => wrapped?,
+        };
         work.conn
             .prepare_cached("UPDATE consents SET key_id = ?2, wrapped = ?3 WHERE n = ?1")?
             .execute(params![n, first, wrapped])?;

@@ -11,6 +11,7 @@ use aftersign_core::backoff::Pace;
 use aftersign_core::callback::{Notification, NotificationKind};
 use aftersign_core::ids::{AccountId, EnvelopeId, SenderId};
 use aftersign_core::journal::Action;
+use aftersign_core::task::TaskDraft;
 use async_trait::async_trait;
 use rusqlite::{OptionalExtension, params};
 
@@ -19,7 +20,7 @@ use super::projection::{by_server, take_in};
 use super::queue::next_token;
 use super::rows::{maybe_time, signed, time, word};
 use super::writer::Work;
-use super::{SqliteStore, journal, senders};
+use super::{SqliteStore, journal, senders, tasks};
 use crate::{DraftClaim, DraftState, Drafts, News, NewsSource, StoreError, UnclearDraft};
 
 #[async_trait]
@@ -28,16 +29,15 @@ impl Drafts for SqliteStore {
         &self,
         account: &AccountId,
         draft: &str,
-        sender: &SenderId,
         lease: Duration,
         now: Timestamp,
     ) -> Result<DraftClaim, StoreError> {
-        let (account, draft, sender) = (account.clone(), draft.to_string(), sender.clone());
+        let (account, draft) = (account.clone(), draft.to_string());
         let until = now.checked_add(lease).unwrap_or(Timestamp::MAX);
         self.writer
             .run("claim a draft", move |work| {
                 let account = work.account(&account)?;
-                claim(work, account, &draft, &sender, until, now)
+                claim(work, account, &draft, until, now)
             })
             .await
     }
@@ -46,19 +46,27 @@ impl Drafts for SqliteStore {
         &self,
         account: &AccountId,
         draft: &str,
+        sender: &SenderId,
         token: u64,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let (account, draft) = (account.clone(), draft.to_string());
+        let (account, draft, sender) = (account.clone(), draft.to_string(), sender.clone());
         self.writer
             .run("note that a draft is to be sent", move |work| {
                 let asked = work
                     .conn
                     .prepare_cached(
-                        "UPDATE drafts SET asked_at = coalesce(asked_at, ?4) WHERE account = ?1 AND draft = ?2
+                        "UPDATE drafts SET sender = iif(asked_at IS NULL, ?5, sender),
+                             asked_at = coalesce(asked_at, ?4) WHERE account = ?1 AND draft = ?2
                              AND lease_token = ?3 AND leased_until IS NOT NULL AND sent_at IS NULL",
                     )?
-                    .execute(params![work.account(&account)?, draft, signed(token), now.as_microsecond()])?;
+                    .execute(params![
+                        work.account(&account)?,
+                        draft,
+                        signed(token),
+                        now.as_microsecond(),
+                        sender.as_str()
+                    ])?;
                 if asked == 0 { Err(StoreError::LeaseLost.into()) } else { Ok(()) }
             })
             .await
@@ -110,23 +118,31 @@ impl Drafts for SqliteStore {
             .await
     }
 
-    async fn unclear_drafts(&self, before: Timestamp, limit: usize) -> Result<Vec<UnclearDraft>, StoreError> {
+    async fn unclear_drafts(
+        &self,
+        after: Timestamp,
+        before: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<UnclearDraft>, StoreError> {
         self.read("read unclear drafts", move |conn| {
             let mut statement = conn.prepare_cached(
                 "SELECT a.id, d.draft, d.sender, d.asked_at
                  FROM drafts d INDEXED BY drafts_unclear JOIN accounts a ON a.n = d.account
-                 WHERE d.asked_at IS NOT NULL AND d.sent_at IS NULL AND d.asked_at < ?1
-                 ORDER BY d.asked_at LIMIT ?2",
+                 WHERE d.asked_at IS NOT NULL AND d.sent_at IS NULL AND d.asked_at >= ?1
+                     AND d.asked_at < ?2 AND d.sender IS NOT NULL
+                 ORDER BY d.asked_at LIMIT ?3",
             )?;
-            let rows =
-                statement.query_map(params![before.as_microsecond(), signed(limit as u64)], |row| {
+            let rows = statement.query_map(
+                params![after.as_microsecond(), before.as_microsecond(), signed(limit as u64)],
+                |row| {
                     Ok(UnclearDraft {
                         account: AccountId::new(row.get::<_, String>(0)?),
                         draft: row.get(1)?,
                         sender: word(row, 2, SenderId::new)?,
                         asked_at: time(row, 3)?,
                     })
-                })?;
+                },
+            )?;
             Ok(rows.collect::<Result<_, _>>()?)
         })
         .await
@@ -151,7 +167,7 @@ fn sent(envelope: &EnvelopeId, draft: &str, sender: &SenderId) -> Notification {
 /// A draft's row.
 struct Row {
     n: i64,
-    sender: String,
+    sender: Option<String>,
     asked_at: Option<Timestamp>,
     sent_at: Option<Timestamp>,
     leased_until: Option<Timestamp>,
@@ -175,42 +191,40 @@ fn find(work: &Work<'_>, account: i64, draft: &str) -> Result<Option<Row>, Fault
         .optional()?)
 }
 
-fn find_or_insert(work: &Work<'_>, account: i64, draft: &str, sender: &SenderId) -> Result<Row, Fault> {
+fn find_or_insert(work: &Work<'_>, account: i64, draft: &str) -> Result<Row, Fault> {
     if let Some(row) = find(work, account, draft)? {
         return Ok(row);
     }
-    let sender = sender.as_str();
     work.conn
-        .prepare_cached("INSERT INTO drafts (account, draft, sender, lease_token) VALUES (?1, ?2, ?3, 0)")?
-        .execute(params![account, draft, sender])?;
+        .prepare_cached("INSERT INTO drafts (account, draft, lease_token) VALUES (?1, ?2, 0)")?
+        .execute(params![account, draft])?;
     let n = work.conn.last_insert_rowid();
-    Ok(Row { n, sender: sender.into(), asked_at: None, sent_at: None, leased_until: None })
+    Ok(Row { n, sender: None, asked_at: None, sent_at: None, leased_until: None })
 }
 
 fn claim(
     work: &Work<'_>,
     account: i64,
     draft: &str,
-    sender: &SenderId,
     until: Timestamp,
     now: Timestamp,
 ) -> Result<DraftClaim, Fault> {
-    let row = find_or_insert(work, account, draft, sender)?;
+    let row = find_or_insert(work, account, draft)?;
     let token = next_token(work)?;
+    let asked_by = row.sender.as_deref().and_then(SenderId::new);
     if row.sent_at.is_some() {
         // Nothing is left to be done with it: it needs no lease, and nobody has to wait for one.
-        return Ok(DraftClaim::Ours { token, state: DraftState::Sent(envelopes(work, row.n)?) });
+        return Ok(DraftClaim::Ours { token, state: DraftState::Sent(envelopes(work, row.n)?), asked_by });
     }
     if row.leased_until.is_some_and(|until| until > now) {
         return Ok(DraftClaim::Busy);
     }
     let state = row.asked_at.map_or(DraftState::Unsent, DraftState::Asked);
-    // Who asked for it to be sent is who sent it, whoever looks later what came of that.
-    let sender = if row.asked_at.is_some() { &row.sender } else { sender.as_str() };
     work.conn
-        .prepare_cached("UPDATE drafts SET sender = ?2, lease_token = ?3, leased_until = ?4 WHERE n = ?1")?
-        .execute(params![row.n, sender, signed(token), until.as_microsecond()])?;
-    Ok(DraftClaim::Ours { token, state })
+        .prepare_cached("UPDATE drafts SET lease_token = ?2, leased_until = ?3 WHERE n = ?1")?
+        .execute(params![row.n, signed(token), until.as_microsecond()])?;
+    let asked_by = asked_by.filter(|_| row.asked_at.is_some());
+    Ok(DraftClaim::Ours { token, state, asked_by })
 }
 
 fn envelopes(work: &Work<'_>, draft: i64) -> Result<Vec<EnvelopeId>, Fault> {
@@ -230,12 +244,12 @@ fn note_sent(
     pace: &Pace,
 ) -> Result<(), Fault> {
     let account = work.account(&news.account)?;
-    let row = find_or_insert(work, account, draft, sender)?;
+    let row = find_or_insert(work, account, draft)?;
     for notification in &news.notifications {
         senders::note(work, account, &notification.envelope, sender.as_str(), now)?;
     }
     if news.notifications.is_empty() {
-        mark_sent(work, row.n, now)?;
+        mark_sent(work, row.n, &news.account, draft, now)?;
     }
     // Of those that a callback announced before, everything is known already.
     let mut unheard = Vec::new();
@@ -258,10 +272,14 @@ pub(super) fn heard(
 ) -> Result<(), Fault> {
     let Some(draft) = &notification.draft else { return Ok(()) };
     let Some(row) = find(work, account, draft)? else { return Ok(()) };
-    senders::note_if_none(work, account, &notification.envelope, &row.sender, now)?;
-    if row.asked_at.is_some() || row.sent_at.is_some() {
-        link(work, &row, &news.account, draft, &notification.envelope, now)?;
+    // Nobody asked for it here: its sender sent it at the platform, with our marks in it.
+    if row.asked_at.is_none() && row.sent_at.is_none() {
+        return Ok(());
     }
+    if let Some(sender) = &row.sender {
+        senders::note_if_none(work, account, &notification.envelope, sender, now)?;
+    }
+    link(work, &row, &news.account, draft, &notification.envelope, now)?;
     Ok(())
 }
 
@@ -280,7 +298,7 @@ fn link(
             "INSERT INTO draft_envelopes (draft, envelope) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
         )?
         .execute(params![row.n, envelope.as_str()])?;
-    mark_sent(work, row.n, now)?;
+    mark_sent(work, row.n, account, draft, now)?;
     if linked > 0 {
         let entry = by_server(Action::DraftSent, account, envelope, format!("draft {draft}"), now);
         journal::append(work, &entry)?;
@@ -288,12 +306,12 @@ fn link(
     Ok(linked > 0)
 }
 
-/// Whoever is at it has nothing left to do.
-fn mark_sent(work: &Work<'_>, draft: i64, now: Timestamp) -> Result<(), Fault> {
+/// Whoever is at it has nothing left to do, nor whoever was asked to look.
+fn mark_sent(work: &Work<'_>, n: i64, account: &AccountId, draft: &str, now: Timestamp) -> Result<(), Fault> {
     work.conn
         .prepare_cached(
             "UPDATE drafts SET sent_at = ?2, leased_until = NULL WHERE n = ?1 AND sent_at IS NULL",
         )?
-        .execute(params![draft, now.as_microsecond()])?;
-    Ok(())
+        .execute(params![n, now.as_microsecond()])?;
+    tasks::close(work, &[TaskDraft::draft_key(account, draft)], tasks::SETTLED_BY_ITSELF, now)
 }

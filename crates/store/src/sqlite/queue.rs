@@ -10,6 +10,7 @@ use aftersign_core::Timestamp;
 use aftersign_core::grant::Holder;
 use aftersign_core::ids::{AccountId, SenderId, TransferId};
 use aftersign_core::journal::{Action, Entry};
+use aftersign_core::task::{TaskDraft, TaskKind};
 use aftersign_core::transfer::{Change, ParkReason, Transfer};
 use async_trait::async_trait;
 use rusqlite::params;
@@ -19,7 +20,7 @@ use super::projection::by_server;
 use super::rows::{account_number, signed};
 use super::transfers::{self, Held, Hold};
 use super::writer::Work;
-use super::{SqliteStore, concerns, envelopes, journal, tasks};
+use super::{SqliteStore, concerns, envelopes, journal, tasks, vault};
 use crate::limits::{ACCESS_RENEWALS_PER_COMMIT, CLAIM_ROUNDS_MAX};
 use crate::{Attempt, Claimed, Lease, Queue, StoreError, Worker};
 
@@ -227,10 +228,16 @@ fn record(
     if let Some(wake) = held.pending_wake() {
         transfer.wake(&wake);
     }
+    let answered = given_meanwhile(work, &transfer, attempt)?;
+    if answered {
+        transfer.access_renewed(now);
+    }
     transfers::save(work, held.n, &transfer, if keep { &Hold::Keep } else { &Hold::Free })?;
     record_envelope(work, held.envelope, &transfer, change, now)?;
     tasks::close(work, &change.close_tasks, tasks::SETTLED_BY_ITSELF, now)?;
-    tasks::open(work, &change.open_tasks, now)?;
+    let settled = |draft: &TaskDraft| answered && draft.kind == TaskKind::AccessRefused;
+    let open: Vec<_> = change.open_tasks.iter().filter(|draft| !settled(draft)).cloned().collect();
+    tasks::open(work, &open, now)?;
     for (action, detail) in &change.journal {
         let entry = by_server(*action, &transfer.account, &transfer.envelope_id, detail.clone(), now);
         journal::append(work, &entry)?;
@@ -239,6 +246,18 @@ fn record(
         insert_attempt(work, held.n, attempt)?;
     }
     Ok(transfer)
+}
+
+/// Whether the access that a transfer waits for was given while the step ran that found it missing. Whoever gave it woke only
+/// what nobody held.
+fn given_meanwhile(work: &Work<'_>, transfer: &Transfer, attempt: Option<&Attempt>) -> Result<bool, Fault> {
+    let waits = transfer.parked.is_some_and(|parked| parked.reason == ParkReason::AccessNeeded);
+    match (transfer.waits_for.sender().filter(|_| waits), attempt) {
+        (Some(sender), Some(attempt)) => {
+            vault::was_given_since(work, &transfer.account, sender, attempt.started_at)
+        }
+        _ => Ok(false),
+    }
 }
 
 fn record_envelope(
@@ -310,7 +329,7 @@ impl SqliteStore {
 
 /// Wakes some of what waits for an access; gives how many that were and whether there may be more.
 ///
-/// What a worker holds right now is left alone: the worker finds out by itself.
+/// What a worker holds right now is left alone: its record finds out ([`given_meanwhile`]).
 fn renew_some(
     work: &Work<'_>,
     account: &AccountId,

@@ -19,6 +19,7 @@ use super::rows::{maybe_time, micros, number, signed, time, word};
 use super::seal::{self, Place, Ring, Sealed};
 use super::writer::Work;
 use super::{SqliteStore, consents, grant_bytes, journal, tasks};
+use crate::limits::GIVEN_SLACK_MICROS;
 use crate::{GrantRow, NewGrant, OpenGrant, Purpose, StoreError, Vault};
 
 const COLUMNS: &str = "account, sender, user_id, kind, key_id, granted_at, renew_at, refused_at, version";
@@ -167,7 +168,7 @@ impl Vault for SqliteStore {
             .run("mark a grant", move |work| {
                 work.conn
                     .prepare_cached(
-                        "UPDATE vault SET refused_at = ?4
+                        "UPDATE vault SET refused_at = ?4, renewing_until = NULL
                          WHERE account = ?1 AND sender = ?2 AND version = ?3",
                     )?
                     .execute(params![
@@ -179,24 +180,6 @@ impl Vault for SqliteStore {
                 Ok(())
             })
             .await
-    }
-
-    /// A user whose address changed at the platform may have given two: the newer one is theirs.
-    async fn grant_of_user(
-        &self,
-        account: &AccountId,
-        user_id: &str,
-    ) -> Result<Option<GrantRow>, StoreError> {
-        let (account, user_id) = (account.clone(), user_id.to_string());
-        self.read("look for a user's grant", move |conn| {
-            let sql = format!(
-                "SELECT {COLUMNS} FROM vault WHERE account = ?1 AND user_id = ?2
-                 ORDER BY granted_at DESC, n DESC LIMIT 1"
-            );
-            let params = params![account.as_str(), user_id];
-            Ok(conn.prepare_cached(&sql)?.query_row(params, grant_row).optional()?)
-        })
-        .await
     }
 
     async fn grants(&self, account: Option<&AccountId>) -> Result<Vec<GrantRow>, StoreError> {
@@ -233,9 +216,9 @@ impl Vault for SqliteStore {
             .await
     }
 
-    async fn rekey(&self, limit: usize) -> Result<u64, StoreError> {
+    async fn rekey(&self, limit: usize, now: Timestamp) -> Result<u64, StoreError> {
         let ring = Arc::clone(&self.ring);
-        self.writer.run("wrap secrets anew", move |work| rekey(work, &ring, limit)).await
+        self.writer.run("wrap secrets anew", move |work| rekey(work, &ring, limit, now)).await
     }
 
     async fn key_uses(&self) -> Result<Vec<(String, u64)>, StoreError> {
@@ -317,8 +300,28 @@ fn journal_change(
     journal::append(work, &entry)
 }
 
+/// Whether a sender gave access at this time or later, or a moment before it, and the platform has not refused it since.
+pub(super) fn was_given_since(
+    work: &Work<'_>,
+    account: &AccountId,
+    sender: &SenderId,
+    since: Timestamp,
+) -> Result<bool, Fault> {
+    let given = work
+        .conn
+        .prepare_cached(
+            "SELECT 1 FROM vault WHERE account = ?1 AND sender = ?2 AND granted_at >= ?3 AND refused_at IS NULL",
+        )?
+        .query_row(params![account.as_str(), sender.as_str(), since.as_microsecond() - GIVEN_SLACK_MICROS], |_| {
+            Ok(())
+        })
+        .optional()?;
+    Ok(given.is_some())
+}
+
 /// What is wrapped anew is found by its key's id no more, so that whoever begins again goes on where the last one ended.
-fn rekey(work: &Work<'_>, ring: &Ring, limit: usize) -> Result<u64, Fault> {
+fn rekey(work: &Work<'_>, ring: &Ring, limit: usize, now: Timestamp) -> Result<u64, Fault> {
+    consents::forget_expired(work, now)?;
     let first = &ring.first()?.id;
     let mut statement = work.conn.prepare_cached(
         "SELECT n, account, sender, key_id, wrapped, sealed FROM vault WHERE key_id <> ?1 ORDER BY n LIMIT ?2",
@@ -331,7 +334,11 @@ fn rekey(work: &Work<'_>, ring: &Ring, limit: usize) -> Result<u64, Fault> {
         .collect::<Result<_, _>>()?;
     let room = limit.saturating_sub(records.len());
     for (n, account, sender, record) in records {
-        let wrapped = seal::wrap_anew(ring, place(&account, &sender), &record, work.entropy)?;
+        let wrapped = match seal::wrap_anew(ring, place(&account, &sender), &record, work.entropy) {
+            // It stays as it is and counts as left; the others go on.
+            Err(StoreError::Damaged { .. }) => continue,
+            wrapped => wrapped?,
+        };
         work.conn
             .prepare_cached("UPDATE vault SET key_id = ?2, wrapped = ?3 WHERE n = ?1")?
             .execute(params![n, first, wrapped])?;

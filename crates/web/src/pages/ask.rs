@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use aftersign_core::consent::{Browser, ConsentDesk, Errand, Scene, Trouble, Turn};
 use aftersign_core::ids::AccountId;
-use aftersign_core::secret::Secret;
 use axum::body::HttpBody;
 use http::request::Parts;
 use tokio::sync::Semaphore;
 use tracing::{error, warn};
 
-use super::form::{self, Parameters};
+use super::form::{self, Parameters, TypedKey};
 use super::refused::Refused;
 use super::route::{Page, Visit};
 use crate::limits::{DESK_TIMEOUT, RETURN_QUERY_BYTES_MAX};
@@ -24,7 +23,7 @@ pub(super) enum Ask {
     /// A browser comes back with this query.
     Returned(String),
     /// The sender typed a key in.
-    Key(Vec<(String, Secret)>),
+    Key(TypedKey),
 }
 
 /// Why the desk is not asked.
@@ -85,7 +84,8 @@ impl Ask {
     /// place is given back when the desk is done, not when the browser is gone.
     ///
     /// # Errors
-    /// [`Refused::Busy`] without a place, [`Refused::DeskSlow`] if the desk takes too long; it goes on then.
+    /// [`Refused::Busy`] without a place; [`Refused::DeskSlow`], or [`Refused::ReturnSlow`] on a way back, if the desk takes
+    /// too long; it goes on then.
     pub(super) async fn put(
         self,
         desk: &Arc<dyn ConsentDesk>,
@@ -94,6 +94,10 @@ impl Ask {
         browser: Browser,
     ) -> Result<Turn, Refused> {
         let place = Arc::clone(places).try_acquire_owned().map_err(|_| Refused::Busy)?;
+        let slow = match &self {
+            Self::Returned(_) => Refused::ReturnSlow,
+            Self::Arrive(_) | Self::Depart | Self::Key(_) => Refused::DeskSlow,
+        };
         let (desk, id) = (Arc::clone(desk), account.clone());
         let asking = tokio::spawn(async move {
             let _place = place;
@@ -101,7 +105,7 @@ impl Ask {
                 Self::Arrive(errand) => desk.arrive(&id, errand, &browser).await,
                 Self::Depart => desk.depart(&id, &browser).await,
                 Self::Returned(query) => desk.returned(&id, &query, &browser).await,
-                Self::Key(fields) => desk.key_typed(&id, fields, &browser).await,
+                Self::Key(TypedKey { fields, link }) => desk.key_typed(&id, fields, link, &browser).await,
             }
         });
         match tokio::time::timeout(DESK_TIMEOUT, asking).await {
@@ -112,7 +116,7 @@ impl Ask {
             }
             Err(_) => {
                 warn!(account = %account, "the consent desk takes too long; it goes on without the browser");
-                Err(Refused::DeskSlow)
+                Err(slow)
             }
         }
     }

@@ -23,6 +23,17 @@ const DRAFT: [&str; 3] = ["draft", "draftid", "envelopeid"];
 const USER: [&str; 3] = ["user", "userid", "senderuserid"];
 const ORGANIZATION: [&str; 3] = ["org", "orgid", "organizationid"];
 
+/// What the sealed part of an e-mail's link is called.
+pub(super) const LINK: &str = "link";
+
+/// A key that a sender typed in.
+pub(super) struct TypedKey {
+    /// Its fields, without the blanks that are copied along.
+    pub(super) fields: Vec<(String, Secret)>,
+    /// The link by which the sender came.
+    pub(super) link: Option<String>,
+}
+
 /// Names and values, in their order, decoded. A value may be a key.
 pub(super) struct Parameters(Vec<(String, Secret)>);
 
@@ -67,16 +78,21 @@ impl Parameters {
 
     /// The sealed part of an e-mail's link. `None` if there is none, or two.
     pub(super) fn link(&self) -> Option<String> {
-        let link = self.only(&["link"]).ok()?;
-        (!link.is_empty() && link.len() <= LINK_BYTES_MAX).then(|| link.to_owned())
+        let link = self.only(&[LINK]).ok()?;
+        let fits = link.len() <= LINK_BYTES_MAX && link.bytes().all(|byte| byte.is_ascii_graphic());
+        (fits && !link.is_empty()).then(|| link.to_owned())
     }
 
-    /// The fields of a typed key, without the blanks that are copied along. `None` if a field occurs twice.
-    pub(super) fn key(self) -> Option<Vec<(String, Secret)>> {
+    /// A typed key. `None` if a field occurs twice.
+    pub(super) fn key(self) -> Option<TypedKey> {
         let mut names = HashSet::new();
-        let twice = self.0.iter().any(|(name, _)| !names.insert(name.as_str()));
+        if self.0.iter().any(|(name, _)| !names.insert(name.as_str())) {
+            return None;
+        }
+        let link = self.link();
+        let fields = self.0.into_iter().filter(|(name, _)| !name.eq_ignore_ascii_case(LINK));
         let trimmed = |(name, value): (String, Secret)| (name, Secret::new(value.expose().trim()));
-        (!twice).then(|| self.0.into_iter().map(trimmed).collect())
+        Some(TypedKey { fields: fields.map(trimmed).collect(), link })
     }
 }
 

@@ -38,8 +38,8 @@ use self::metrics::PagesMetrics;
 use self::place::Place;
 use self::refused::Refused;
 use self::route::{Page, Route, Visit};
-use self::view::{Answer, Extras, Painter, Refresh, Shown, with_header};
-use crate::limits::{ASSET_CACHED_SECONDS, DESK_CALLS_MAX, REFRESH_SECONDS, RETRY_AFTER_SECONDS};
+use self::view::{Answer, Extras, Painter, Refresh, Shown, Ways, with_header};
+use crate::limits::{ASSET_CACHED_SECONDS, DESK_CALLS_MAX, REFRESH_SECONDS};
 
 /// The one stylesheet.
 const STYLE: &str = include_str!("../../assets/consent.css");
@@ -166,27 +166,24 @@ impl Pages {
             Err(Stop::Refused(refused)) => return self.refuse(account, refused, None),
             Err(Stop::Trouble(trouble)) => return self.trouble(account, &trouble, None),
         };
-        let new_key = browser.as_ref().err().map(|browser| browser.key.clone());
+        let is_new = browser.is_err();
         let errand = ask.errand().cloned();
         let browser = browser.unwrap_or_else(|new| new);
+        let key = browser.key.clone();
         let turn = match ask.put(&self.desk, &self.calls, &account.id, browser).await {
             Ok(turn) => turn,
             Err(refused) => return self.refuse(account, refused, errand.as_ref()),
         };
-        self.show(account, visit, turn, new_key)
+        self.show(account, visit, turn, (key, is_new))
     }
 
-    /// What the desk says, with what the browser shall remember.
-    fn show(
-        &self,
-        account: &PageAccount,
-        visit: Visit,
-        turn: Turn,
-        new_key: Option<Secret>,
-    ) -> Shown {
+    /// What the desk says, with what the browser shall remember. Its key is set anew, with all of its time, where a consent
+    /// begins and on pages with a form, so that it does not end before the browser is back.
+    fn show(&self, account: &PageAccount, visit: Visit, turn: Turn, (key, is_new): (Secret, bool)) -> Shown {
         let cookies = Cookies { secure: self.place.secure };
+        let departs = matches!(turn.scene, Scene::Depart(_));
         let mut shown = self.scene(account, visit, turn.scene);
-        let key = new_key.map(|key| cookies.set_browser(&key));
+        let key = (is_new || departs || shown.has_form).then(|| cookies.set_browser(&key));
         let session = turn.session.map(|(session, lasts)| cookies.set_session(&account.id, &session, lasts));
         for cookie in [key, session].into_iter().flatten() {
             match cookie {
@@ -203,13 +200,18 @@ impl Pages {
         match scene {
             Scene::Depart(url) => self.lead_out(account, visit, "depart", &url),
             Scene::Inbox(url) => self.lead_out(account, visit, "inbox", &url),
-            Scene::Offer { consent: false, fields: [] } => self.trouble(account, &Trouble::NoSuchPage, None),
-            Scene::Offer { consent, fields } => {
-                painter.offer(&words::OFFER, consent.then(|| page("/depart")), page("/key"), fields)
+            Scene::Offer { consent: false, fields: [], link: _ } => {
+                self.trouble(account, &Trouble::NoSuchPage, None)
+            }
+            Scene::Offer { consent, fields, link } => {
+                let depart = consent.then(|| page("/depart"));
+                let ways = Ways { depart, key_url: page("/key"), fields, link: link.as_deref() };
+                painter.offer(&words::OFFER, ways)
             }
             Scene::Connected { name } => {
                 painter.notice(&words::CONNECTED, Extras { x: Some(&name), ..Extras::default() })
             }
+            Scene::Sent { envelopes: 0 } => painter.notice(&words::SENT_UNSEEN, Extras::default()),
             Scene::Sent { envelopes } => {
                 let x =
                     if envelopes == 1 { "1 envelope".to_owned() } else { format!("{envelopes} envelopes") };
@@ -251,20 +253,19 @@ impl Pages {
             Trouble::BadParameters(what) => (Some(*what), account.before_send.as_ref()),
             _ => (None, None),
         };
-        let next = again.map(|errand| self.again(account, errand));
+        // Nothing of such a visit is known, so it can only begin anew.
+        let anew = matches!(trouble, Trouble::UnknownReturn).then_some(&Errand::Connect);
+        let next = again.or(anew).map(|errand| self.again(account, errand));
         let extras = Extras { x, quote: words::quote(trouble), paste, next, refresh: None };
         self.painter(Some(account)).notice(words::of_trouble(trouble), extras)
     }
 
-    /// What was not taken; it leads to the errand that was asked for (unconfirmed), or to the account's page.
+    /// What was not taken; it leads to the errand that was asked for (unconfirmed), or to the account's page. A way back that
+    /// takes long leads nowhere: a second consent must not begin while a draft is being sent.
     fn refuse(&self, account: &PageAccount, refused: Refused, errand: Option<&Errand>) -> Shown {
         let url = self.place.errand(&account.id, errand.unwrap_or(&Errand::Connect));
-        let extras = Extras { next: Some((url, Vec::new())), ..Extras::default() };
-        let mut shown = self.painter(Some(account)).notice(words::of_refused(refused), extras);
-        if shown.answer.status() == StatusCode::SERVICE_UNAVAILABLE {
-            with_header(&mut shown.answer, header::RETRY_AFTER, RETRY_AFTER_SECONDS);
-        }
-        shown
+        let next = (refused != Refused::ReturnSlow).then_some((url, Vec::new()));
+        self.painter(Some(account)).notice(words::of_refused(refused), Extras { next, ..Extras::default() })
     }
 
     /// Where an errand is asked for once more, and what a button must send for it: what was confirmed needs a person's hand.

@@ -19,4 +19,6 @@ pub(super) enum Refused {
     Busy,
     /// The desk takes longer than a browser is kept waiting.
     DeskSlow,
+    /// The same on a way back: the consent is used up, and a draft is perhaps being sent.
+    ReturnSlow,
 }

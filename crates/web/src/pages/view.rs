@@ -8,9 +8,11 @@ use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use tracing::error;
 
+use super::form::LINK;
 use super::place::Place;
 use super::words::Words;
 use super::{BeforeSendUrl, PageAccount, guard};
+use crate::limits::RETRY_AFTER_SECONDS;
 
 /// A whole response.
 pub(super) type Answer = Response<Full<Bytes>>;
@@ -19,6 +21,8 @@ pub(super) type Answer = Response<Full<Bytes>>;
 pub(super) struct Shown {
     pub(super) answer: Answer,
     pub(super) outcome: &'static str,
+    /// Whether it is a page with a form.
+    pub(super) has_form: bool,
 }
 
 /// What leads on from a page.
@@ -75,6 +79,20 @@ struct Offer<'a> {
     depart: Option<Next>,
     key_url: String,
     fields: Vec<Field>,
+    /// Name and value of what the key's form sends along.
+    link: Option<(&'static str, &'a str)>,
+}
+
+/// How a sender can connect.
+pub(super) struct Ways<'a> {
+    /// Where the button for a consent leads; `None` if there is no consent.
+    pub(super) depart: Option<String>,
+    /// Where a typed key is sent.
+    pub(super) key_url: String,
+    /// The fields of a key; empty if none can be typed in.
+    pub(super) fields: &'a [&'static str],
+    /// The link by which the sender came.
+    pub(super) link: Option<&'a str>,
 }
 
 /// One field of a key.
@@ -110,24 +128,20 @@ impl Painter<'_> {
         self.page(words, &page, has_form)
     }
 
-    /// The page that offers to connect: by consent at `depart`, by typing these fields in and sending them to `key_url`.
-    pub(super) fn offer(
-        self,
-        words: &'static Words,
-        depart: Option<String>,
-        key_url: String,
-        fields: &[&'static str],
-    ) -> Shown {
+    /// The page that offers to connect in these ways.
+    pub(super) fn offer(self, words: &'static Words, ways: Ways<'_>) -> Shown {
         let label = self.fill(words.next, None);
         let page = Offer {
             frame: self.frame(words),
             text: words.text.iter().map(|text| self.fill(text, None)).collect(),
-            depart: depart.map(|url| Next { label, url, fields: Vec::new() }),
-            key_url,
-            fields: fields
+            depart: ways.depart.map(|url| Next { label, url, fields: Vec::new() }),
+            key_url: ways.key_url,
+            fields: ways
+                .fields
                 .iter()
                 .map(|name| Field { id: format!("key-{name}"), name, label: label_of(name) })
                 .collect(),
+            link: ways.link.map(|link| (LINK, link)),
         };
         self.page(words, &page, true)
     }
@@ -138,14 +152,14 @@ impl Painter<'_> {
         *answer.status_mut() = StatusCode::SEE_OTHER;
         answer.headers_mut().insert(header::LOCATION, target);
         guard::dress(answer.headers_mut(), self.place, false);
-        Shown { answer, outcome }
+        Shown { answer, outcome, has_form: false }
     }
 
     /// A short answer for what is no person.
     pub(super) fn plain(self, outcome: &'static str, status: StatusCode, text: &'static str) -> Shown {
         let mut answer = plain(status, text);
         guard::dress(answer.headers_mut(), self.place, false);
-        Shown { answer, outcome }
+        Shown { answer, outcome, has_form: false }
     }
 
     fn page(self, words: &'static Words, page: &impl Template, has_form: bool) -> Shown {
@@ -161,7 +175,10 @@ impl Painter<'_> {
         let html = HeaderValue::from_static("text/html; charset=utf-8");
         answer.headers_mut().insert(header::CONTENT_TYPE, html);
         guard::dress(answer.headers_mut(), self.place, has_form);
-        Shown { answer, outcome: words.outcome }
+        if words.status == StatusCode::SERVICE_UNAVAILABLE {
+            with_header(&mut answer, header::RETRY_AFTER, RETRY_AFTER_SECONDS);
+        }
+        Shown { answer, outcome: words.outcome, has_form }
     }
 
     fn frame(&self, words: &Words) -> Frame<'_> {

@@ -50,7 +50,9 @@ const UNKNOWN_RETURN: Words = Words {
     text: &[
         "You come back from {p}, but it took too long, it began in another browser, or this way back was used already.",
         "This visit changed nothing.",
-        "Begin again, and stay in one browser until you are done.",
+        "If you were about to send a draft, look among your documents at {p}, and press NEXT there again if it is still a \
+         draft.",
+        "Else begin again here, and stay in one browser until you are done.",
     ],
     next: "Begin again",
 };
@@ -135,6 +137,16 @@ const KEY_REFUSED: Words = Words {
     ],
     next: "Type it in again",
 };
+const NOT_WELCOME: Words = Words {
+    outcome: "not_welcome",
+    status: StatusCode::FORBIDDEN,
+    title: "This account does not take your access",
+    text: &[
+        "It takes access only from certain people, and from one user of {p} for each address. Nothing was saved.",
+        "If you should be one of them, ask the people who run Aftersign in your organisation.",
+    ],
+    next: "Try again",
+};
 const PLATFORM_SILENT: Words = Words {
     outcome: "platform_silent",
     status: StatusCode::SERVICE_UNAVAILABLE,
@@ -167,6 +179,8 @@ pub(super) fn of_trouble(trouble: &Trouble) -> &'static Words {
         Trouble::SendRefused(_) => &SEND_REFUSED,
         Trouble::SendUnclear => &SEND_UNCLEAR,
         Trouble::KeyRefused => &KEY_REFUSED,
+        Trouble::NotWelcome => &NOT_WELCOME,
+        Trouble::Busy => &BUSY,
         Trouble::PlatformSilent => &PLATFORM_SILENT,
         Trouble::OurFault => &OUR_FAULT,
     }
@@ -208,6 +222,17 @@ pub(super) const SENT: Words = Words {
     text: &[
         "It went out at {p} as {x}.",
         "Once it is signed, it is filed by itself. You can close this window.",
+    ],
+    next: "",
+};
+/// Where nothing is known of what became of the draft.
+pub(super) const SENT_UNSEEN: Words = Words {
+    outcome: "sent_unseen",
+    status: StatusCode::OK,
+    title: "This is no draft any more",
+    text: &[
+        "By what {p} says, it seems to have been sent. We do not see yet what became of it.",
+        "Look among your documents at {p}. Once it is signed, it is filed by itself.",
     ],
     next: "",
 };
@@ -312,6 +337,16 @@ const DESK_SLOW: Words = Words {
     ],
     next: "Look again",
 };
+const RETURN_SLOW: Words = Words {
+    outcome: "desk_slow",
+    status: StatusCode::SERVICE_UNAVAILABLE,
+    title: DESK_SLOW.title,
+    text: &[
+        "{p} has not answered us yet. What you asked for goes on without this page, and is done once only.",
+        "Wait a minute, then look among your documents at {p}. You need not give access again.",
+    ],
+    next: "",
+};
 
 /// The words of what we did not take.
 pub(super) fn of_refused(refused: Refused) -> &'static Words {
@@ -324,5 +359,6 @@ pub(super) fn of_refused(refused: Refused) -> &'static Words {
         Refused::TooSlow => &TOO_SLOW,
         Refused::Busy => &BUSY,
         Refused::DeskSlow => &DESK_SLOW,
+        Refused::ReturnSlow => &RETURN_SLOW,
     }
 }

@@ -236,7 +236,7 @@ async fn no_parameter_decides_where_a_browser_goes_or_what_it_is_shown() {
         .map(|name| format!("{name}={evil}"))
         .join("&");
     for scene in [
-        || Scene::Offer { consent: true, fields: &["api_key"] },
+        || Scene::Offer { consent: true, fields: &["api_key"], link: None },
         || Scene::Sending(Errand::Connect),
         || Scene::Trouble { trouble: Trouble::UnknownReturn, again: None },
     ] {
@@ -265,12 +265,47 @@ async fn a_desk_that_hangs_keeps_nobody_waiting_and_goes_on() {
     let seen = site.get(BEFORE_SEND).await;
     assert_eq!((seen.status, seen.heading()), (503, "This takes longer than usual"));
     assert_eq!(seen.attributes("href")[1], BEFORE_SEND.replace('&', "&#38;"));
-    assert_eq!(seen.header("retry-after"), Some("5"));
+    assert_eq!(seen.header("retry-after"), Some("60"));
     assert_eq!(begun.elapsed(), DESK_TIMEOUT);
     site.desk.gate.add_permits(1);
     site.desk.done.notified().await;
     site.desk.gate.add_permits(1);
     assert_eq!(site.get(BEFORE_SEND).await.status, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_way_back_that_takes_long_leads_to_no_second_consent() {
+    let site = Site::open();
+    site.desk.gate.forget_permits(usize::MAX);
+    let seen = site.get(&format!("{RETURN_PATH}?code=c&state=s")).await;
+    assert_eq!((seen.status, seen.heading()), (503, "This takes longer than usual"));
+    assert!(seen.body.contains("look among your documents at Test Platform"), "{}", seen.body);
+    assert_eq!(seen.attributes("href").len(), 1, "the stylesheet alone: {}", seen.body);
+    assert!(seen.attributes("action").is_empty() && !seen.body.contains("refresh"));
+    assert_eq!(seen.header("retry-after"), Some("60"));
+}
+
+#[tokio::test]
+async fn a_link_beside_a_key_goes_to_the_desk_only_if_it_may_be_one_of_ours() {
+    let site = Site::open();
+    let long = "x".repeat(4 * 1024 + 1);
+    for (link, expected) in [
+        ("a.b-c_d%3D", Some("a.b-c_d=")),
+        ("", None),
+        ("a%20b", None),
+        ("%C3%A4", None),
+        ("a%0D%0Ab", None),
+        (&long, None),
+    ] {
+        let seen = site.post("/consent/hr/key", &format!("api_key=k&link={link}")).await;
+        assert_eq!(seen.status, 200, "{link}");
+        let fields = vec![("api_key".to_owned(), "k".to_owned())];
+        assert_eq!(site.desk.asked(), [Asked::Key(fields, expected.map(str::to_owned))], "{link}");
+    }
+    assert_eq!(site.post("/consent/hr/key", "api_key=k&link=a&link=b").await.status, 400);
+    assert!(site.desk.asked().is_empty());
+    let seen = site.get("/consent/hr/renew?link=a%00b").await;
+    assert_eq!(seen.heading(), "This link no longer works");
 }
 
 #[tokio::test]

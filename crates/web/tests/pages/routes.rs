@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use aftersign_core::consent::{Errand, Scene, Turn};
+use aftersign_core::consent::{Errand, Scene, Trouble, Turn};
 use aftersign_core::secret::Secret;
 use axum::Router;
 use axum::body::Body;
@@ -57,7 +57,7 @@ async fn each_page_asks_the_desk_for_its_errand() {
     assert_eq!(site.desk.asked(), [Asked::Depart]);
     site.post("/consent/hr/key", "api_key=+a%2Bb%20&note=").await;
     let fields = vec![("api_key".to_owned(), "a+b".to_owned()), ("note".to_owned(), String::new())];
-    assert_eq!(site.desk.asked(), [Asked::Key(fields)]);
+    assert_eq!(site.desk.asked(), [Asked::Key(fields, None)]);
     for query in ["?=&oauth_token=t%20&x", "code=c&state=s&state=t", ""] {
         site.get(&format!("{RETURN_PATH}?{query}")).await;
         assert_eq!(site.desk.asked(), [Asked::Returned(query.to_owned())]);
@@ -120,8 +120,9 @@ async fn a_redirect_over_http_has_exactly_these_headers() {
 async fn a_browser_keeps_its_key_and_gets_a_new_one_if_it_shows_none_that_is_well_formed() {
     let site = Site::open();
     let cookies = |line: String| vec![("cookie", line)];
-    let kept = format!("x=y; __Host-aftersign-browser={KEY}");
-    let seen = site.send(get("/consent/hr", &cookies(kept))).await;
+    let kept = cookies(format!("x=y; __Host-aftersign-browser={KEY}"));
+    site.desk.says(|| Scene::Sent { envelopes: 1 });
+    let seen = site.send(get("/consent/hr", &kept)).await;
     assert!(seen.all("set-cookie").is_empty());
     assert_eq!(site.desk.visits()[0].key, KEY);
     for wrong in [
@@ -140,6 +141,37 @@ async fn a_browser_keeps_its_key_and_gets_a_new_one_if_it_shows_none_that_is_wel
         assert!(set.starts_with(&format!("__Host-aftersign-browser={NEW_KEY}; ")), "{wrong}");
         assert_eq!(site.desk.visits()[0].key, NEW_KEY, "{wrong}");
     }
+}
+
+#[tokio::test]
+async fn a_key_gets_all_of_its_time_again_where_a_consent_begins_or_a_form_is_shown() {
+    let site = Site::open();
+    let own = site.own();
+    let renewed =
+        [format!("__Host-aftersign-browser={KEY}; Path=/; Max-Age=86400; HttpOnly; SameSite=Lax; Secure")];
+    let confirmed = || Errand::BeforeSend {
+        draft: "d".into(),
+        user: "u".into(),
+        organization: "o".into(),
+        confirmed: true,
+    };
+    let scenes: [fn() -> Scene; 2] = [
+        || Scene::Offer { consent: true, fields: &["api_key"], link: None },
+        || Scene::Depart("https://platform.example/authorize".into()),
+    ];
+    for scene in scenes {
+        site.desk.says(scene);
+        let shown = [site.send(get(BEFORE_SEND, &own)).await, site.post("/consent/hr/depart", "").await];
+        for seen in shown {
+            assert_eq!(seen.all("set-cookie"), renewed, "{}", seen.body);
+        }
+    }
+    site.desk.says(move || Scene::SendAgain { name: None, errand: confirmed() });
+    assert_eq!(site.send(get(BEFORE_SEND, &own)).await.all("set-cookie"), renewed);
+    site.desk.says(move || Scene::Trouble { trouble: Trouble::SendUnclear, again: Some(confirmed()) });
+    assert_eq!(site.send(get(BEFORE_SEND, &own)).await.all("set-cookie"), renewed);
+    site.desk.says(|| Scene::Inbox("https://platform.example/inbox".into()));
+    assert!(site.send(get(BEFORE_SEND, &own)).await.all("set-cookie").is_empty());
 }
 
 #[tokio::test]

@@ -24,6 +24,8 @@ fn troubles() -> Vec<(Trouble, u16, &'static str)> {
         Trouble::SendRefused(HOSTILE.to_owned()),
         Trouble::SendUnclear,
         Trouble::KeyRefused,
+        Trouble::NotWelcome,
+        Trouble::Busy,
         Trouble::PlatformSilent,
         Trouble::OurFault,
     ];
@@ -39,11 +41,13 @@ fn troubles() -> Vec<(Trouble, u16, &'static str)> {
         Trouble::SendRefused(_) => (8, 409, "Test Platform did not send the draft"),
         Trouble::SendUnclear => (9, 502, "We do not know yet whether the draft was sent"),
         Trouble::KeyRefused => (10, 403, "Test Platform does not accept this key"),
-        Trouble::PlatformSilent => (11, 503, "Test Platform does not answer"),
-        Trouble::OurFault => (12, 500, "Something is wrong on our side"),
+        Trouble::NotWelcome => (11, 403, "This account does not take your access"),
+        Trouble::Busy => (12, 503, "Too many visitors at once"),
+        Trouble::PlatformSilent => (13, 503, "Test Platform does not answer"),
+        Trouble::OurFault => (14, 500, "Something is wrong on our side"),
     };
     let numbers: Vec<i32> = all.iter().map(|trouble| expected(trouble).0).collect();
-    assert_eq!(numbers, Vec::from_iter(0..13), "each trouble stands here once");
+    assert_eq!(numbers, Vec::from_iter(0..15), "each trouble stands here once");
     all.map(|trouble| {
         let (_, status, heading) = expected(&trouble);
         (trouble, status, heading)
@@ -62,7 +66,7 @@ async fn every_trouble_has_its_own_words_and_leads_where_it_can_be_tried_again()
     let site = Site::open();
     for (trouble, status, heading) in troubles() {
         for (again, path) in [
-            (None, None),
+            (None, matches!(trouble, Trouble::UnknownReturn).then_some("/consent/hr")),
             (Some(Errand::Connect), Some("/consent/hr")),
             (Some(Errand::Renew("a/b=".into())), Some("/consent/hr/renew?link=a%2Fb%3D")),
             (Some(draft(false)), Some("/consent/hr/before-send?draft=d%2F1&#38;user=u%262&#38;org=%C3%B6")),
@@ -74,6 +78,7 @@ async fn every_trouble_has_its_own_words_and_leads_where_it_can_be_tried_again()
             assert_eq!(seen.attributes("href").get(1).copied(), path, "{trouble:?}");
             assert!(seen.attributes("action").is_empty());
             assert_eq!(seen.header("referrer-policy"), Some("no-referrer"));
+            assert_eq!(seen.header("retry-after"), (status == 503).then_some("60"));
             let quoted = matches!(trouble, Trouble::ConsentFailed(_) | Trouble::SendRefused(_));
             assert_eq!(seen.body.contains("<blockquote>&#34;&#62;&#60;script&#62;alert("), quoted);
             is_clean(&seen);
@@ -92,12 +97,13 @@ type Maker = fn() -> Scene;
 
 /// Every scene, with its outcome in the metrics.
 fn scenes() -> Vec<(Maker, &'static str)> {
-    let all: [Maker; 9] = [
+    let all: [Maker; 10] = [
         || Scene::Depart("https://platform.example/authorize?state=s".into()),
         || Scene::Inbox("https://platform.example/inbox".into()),
-        || Scene::Offer { consent: true, fields: &["api_key"] },
+        || Scene::Offer { consent: true, fields: &["api_key"], link: Some(HOSTILE.to_owned()) },
         || Scene::Connected { name: HOSTILE.to_owned() },
         || Scene::Sent { envelopes: 3 },
+        || Scene::Sent { envelopes: 0 },
         || Scene::Sending(Errand::Connect),
         || Scene::SendAgain { name: Some(HOSTILE.to_owned()), errand: draft(true) },
         || Scene::SendAgain { name: None, errand: draft(true) },
@@ -108,13 +114,14 @@ fn scenes() -> Vec<(Maker, &'static str)> {
         Scene::Inbox(_) => (1, "inbox"),
         Scene::Offer { .. } => (2, "offer"),
         Scene::Connected { .. } => (3, "connected"),
+        Scene::Sent { envelopes: 0 } => (4, "sent_unseen"),
         Scene::Sent { .. } => (4, "sent"),
         Scene::Sending(_) => (5, "sending"),
         Scene::SendAgain { .. } => (6, "send_again"),
         Scene::Trouble { .. } => (7, "our_fault"),
     };
     let numbers: Vec<i32> = all.iter().map(|scene| outcome(&scene()).0).collect();
-    assert_eq!(numbers, [0, 1, 2, 3, 4, 5, 6, 6, 7], "each scene stands here");
+    assert_eq!(numbers, [0, 1, 2, 3, 4, 4, 5, 6, 6, 7], "each scene stands here");
     all.into_iter().map(|scene| (scene, outcome(&scene()).1)).collect()
 }
 
@@ -213,21 +220,30 @@ async fn a_page_that_waits_looks_again_by_itself_where_it_can() {
     let back = format!("{RETURN_PATH}?code=c");
     for seen in [site.get(&back).await, site.post("/consent/hr/before-send", form).await] {
         assert!(seen.body.contains("<meta http-equiv=\"refresh\""));
-        assert_eq!(seen.attributes("content").last(), Some(&expected.as_str()), "nothing is confirmed by waiting");
+        assert_eq!(
+            seen.attributes("content").last(),
+            Some(&expected.as_str()),
+            "nothing is confirmed by waiting"
+        );
     }
 }
 
 #[tokio::test]
 async fn an_offer_shows_what_is_possible_and_nothing_else() {
     let site = Site::open();
-    site.desk.says(|| Scene::Offer { consent: true, fields: &[] });
+    site.desk.says(|| Scene::Offer { consent: true, fields: &[], link: Some("l".into()) });
     assert_eq!(site.get("/consent/hr").await.attributes("action"), ["/consent/hr/depart"]);
-    site.desk.says(|| Scene::Offer { consent: false, fields: &["access_token", "access_secret"] });
+    site.desk.says(|| Scene::Offer {
+        consent: false,
+        fields: &["access_token", "access_secret"],
+        link: Some("a\"b".into()),
+    });
     let seen = site.get("/consent/hr").await;
+    assert!(seen.body.contains("<input type=\"hidden\" name=\"link\" value=\"a&#34;b\">"), "{}", seen.body);
     assert_eq!(seen.attributes("action"), ["/consent/hr/key"]);
     assert_eq!(seen.body.matches("type=\"password\"").count(), 2);
     assert!(seen.body.contains(">Access secret</label>"));
-    site.desk.says(|| Scene::Offer { consent: false, fields: &[] });
+    site.desk.says(|| Scene::Offer { consent: false, fields: &[], link: None });
     let seen = site.get("/consent/hr").await;
     assert_eq!((seen.status, seen.heading()), (404, "There is no such page"));
 }
@@ -235,7 +251,9 @@ async fn an_offer_shows_what_is_possible_and_nothing_else() {
 #[tokio::test]
 async fn one_envelope_and_several_are_told_apart() {
     let site = Site::open();
-    for (envelopes, words) in [(1, "as 1 envelope."), (12, "as 12 envelopes.")] {
+    for (envelopes, words) in
+        [(1, "as 1 envelope."), (12, "as 12 envelopes."), (0, "it seems to have been sent.")]
+    {
         site.desk.says(move || Scene::Sent { envelopes });
         assert!(site.get(BEFORE_SEND).await.body.contains(words));
     }

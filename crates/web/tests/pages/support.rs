@@ -31,7 +31,7 @@ pub(crate) enum Asked {
     Arrive(Errand),
     Depart,
     Returned(String),
-    Key(Vec<(String, String)>),
+    Key(Vec<(String, String)>, Option<String>),
 }
 
 /// One call, by whom and for which account.
@@ -94,9 +94,15 @@ impl ConsentDesk for Desk {
     async fn returned(&self, account: &AccountId, query: &str, browser: &Browser) -> Turn {
         self.answer(account, Asked::Returned(query.to_owned()), browser).await
     }
-    async fn key_typed(&self, account: &AccountId, fields: Vec<(String, Secret)>, browser: &Browser) -> Turn {
+    async fn key_typed(
+        &self,
+        account: &AccountId,
+        fields: Vec<(String, Secret)>,
+        link: Option<String>,
+        browser: &Browser,
+    ) -> Turn {
         let fields = fields.into_iter().map(|(name, value)| (name, value.expose().to_owned())).collect();
-        self.answer(account, Asked::Key(fields), browser).await
+        self.answer(account, Asked::Key(fields, link), browser).await
     }
     fn account_of_return(&self, path: &str) -> Option<AccountId> {
         match path {
@@ -129,7 +135,8 @@ impl Site {
     }
 
     pub(crate) fn open_at(public_url: &str) -> Self {
-        let script: Script = Box::new(|| Scene::Offer { consent: true, fields: &["api_key"] }.into());
+        let script: Script =
+            Box::new(|| Scene::Offer { consent: true, fields: &["api_key"], link: None }.into());
         let desk = Arc::new(Desk {
             asked: Mutex::default(),
             script: Mutex::new(script),

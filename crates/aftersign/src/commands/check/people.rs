@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use aftersign_core::ids::AccountId;
 use aftersign_engine::Templates;
 use aftersign_store::{GrantRow, Store, StoreError};
 
@@ -14,8 +15,7 @@ use crate::wiring;
 /// Whether the ring has the keys that are needed.
 pub(super) async fn vault(settings: &Settings, store: Option<&dyn Store>, findings: &mut Findings) {
     let subject = settings.file.display();
-    let sealing =
-        settings.accounts.iter().filter(|account| account.oauth.is_some() || lives_on_grants(account));
+    let sealing = settings.accounts.iter().filter(|account| account.asks_senders());
     let sealing: Vec<String> = sealing.map(|account| format!("`{}`", account.id())).collect();
     if settings.vault_keys.is_empty() && !sealing.is_empty() {
         let detail = format!(
@@ -88,24 +88,26 @@ pub(super) async fn grants(account: &AccountSettings, store: Option<&dyn Store>,
         findings.ok("oauth", id, detail);
     }
     if let Some(store) = store.filter(|_| !rows.is_empty()) {
-        opened(account, store, &rows, findings).await;
+        opened(id, store, &rows, findings).await;
     }
 }
 
-async fn opened(account: &AccountSettings, store: &dyn Store, rows: &[GrantRow], findings: &mut Findings) {
-    let (id, count) = (account.id(), rows.len());
-    let mut closed: BTreeMap<String, Vec<&str>> = BTreeMap::new();
-    for row in rows {
-        if let Err(error) = store.open_grant(id, &row.sender).await {
-            closed.entry(reason(&error)).or_default().push(row.sender.as_str());
-        }
+/// Whether what senders gave opens where their account is configured no more: it is wrapped anew with all others.
+pub(super) async fn left_behind(settings: &Settings, store: &dyn Store, findings: &mut Findings) {
+    // What keeps the list from being read is told for each account.
+    let Ok(rows) = store.grants(None).await else { return };
+    let mut accounts: BTreeMap<AccountId, Vec<GrantRow>> = BTreeMap::new();
+    for row in rows.into_iter().filter(|row| settings.account(row.account.as_str()).is_none()) {
+        accounts.entry(row.account.clone()).or_default().push(row);
     }
-    for (why, senders) in &closed {
-        let detail =
-            format!("{} of {count} grants do not open ({}): {why}", senders.len(), senders.join(", "));
-        let next = "add the missing vault key, or restore the database; else forget these grants and have them given again";
-        findings.fail("grants", id, detail, next);
+    for (id, rows) in &accounts {
+        all_open(id, store, rows, findings).await;
     }
+}
+
+async fn opened(id: &AccountId, store: &dyn Store, rows: &[GrantRow], findings: &mut Findings) {
+    let count = rows.len();
+    let all_open = all_open(id, store, rows, findings).await;
     let refused = rows.iter().filter(|row| row.refused_at.is_some()).count();
     if refused > 0 {
         let next = format!(
@@ -118,13 +120,36 @@ async fn opened(account: &AccountSettings, store: &dyn Store, rows: &[GrantRow],
             format!("{refused} of {count} grants are refused by the platform"),
             &next,
         );
-    } else if closed.is_empty() {
+    } else if all_open {
         findings.ok(
             "grants",
             id,
             format!("what senders gave opens ({count}), and the platform refuses none of it"),
         );
     }
+}
+
+/// Whether all of an account's grants open. Those that do not are told by name.
+async fn all_open(id: &AccountId, store: &dyn Store, rows: &[GrantRow], findings: &mut Findings) -> bool {
+    let mut closed: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for row in rows {
+        if let Err(error) = store.open_grant(id, &row.sender).await {
+            closed.entry(reason(&error)).or_default().push(row.sender.as_str());
+        }
+    }
+    for (why, senders) in &closed {
+        let (few, count) = (senders.len(), rows.len());
+        let detail = format!("{few} of {count} grants do not open ({}): {why}", senders.join(", "));
+        let forget = match senders.as_slice() {
+            [sender] => format!("`aftersign grants forget {id} {sender}`"),
+            _ => format!("`aftersign grants forget {id} SENDER` for each of them"),
+        };
+        let next = format!(
+            "add the missing vault key, or restore the database; else {forget}, and have access given again"
+        );
+        findings.fail("grants", id, detail, &next);
+    }
+    closed.is_empty()
 }
 
 /// Whether mail can be written and the server takes us in.

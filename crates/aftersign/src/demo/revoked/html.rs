@@ -3,7 +3,7 @@
 //! Enough for the platform's and our own pages, which have no script; it is no reader of HTML at large.
 
 /// A form.
-#[derive(PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Form {
     pub(super) action: String,
     /// What it sends in any case.
@@ -12,7 +12,7 @@ pub(super) struct Form {
 }
 
 /// A button of a form.
-#[derive(PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Button {
     pub(super) label: String,
     /// What pressing it adds to the form.

@@ -35,8 +35,9 @@ use tell::Teller;
 use verdict::Verdict;
 use witness::Witness;
 
-/// Single drafts of Anna, of Ben and of Carla.
-const DRAFTS: [usize; 3] = [6, 4, 1];
+/// Single drafts of Anna, of Ben and of Carla. More of Anna's come to wait than are worked on at once: if each of them asked
+/// on its own, it would show.
+const DRAFTS: [usize; 3] = [10, 4, 1];
 /// Who gets an envelope of their own out of Carla's bulk.
 const BULK: [&str; 3] = ["dora@example.org", "emil@example.org", "fay@example.org"];
 /// How many of Anna's and of Ben's envelopes are completed before Anna revokes.
@@ -48,6 +49,9 @@ const MAIL_MAX: Duration = Duration::from_secs(10);
 /// How long is watched whether more mails or questions follow, in real time: six hours of the server, so two dozen windows for
 /// another mail, and longer than the queue of mail is ever left alone. Much less than the day after which the admins are told.
 const WATCH: Duration = Duration::from_secs(6);
+
+/// How often it is looked whether something has happened.
+const POLL: Duration = Duration::from_millis(100);
 
 /// Plays the scenario. `Ok(true)` if everything was as it should be.
 pub(super) async fn run(args: DemoArgs) -> anyhow::Result<bool> {
@@ -109,7 +113,8 @@ fn senders(sandbox: &Sandbox, site: &Site, secrets: &Secrets) -> anyhow::Result<
         };
         let bulk = (name == "Carla").then(|| draft("Carla's bulk".to_owned(), &BULK));
         let singles = (1..=drafts).map(|number| draft(format!("{name}'s contract {number}"), &[]));
-        let drafts = bulk.into_iter().chain(singles).collect();
+        let drafts: Vec<String> = bulk.into_iter().chain(singles).collect();
+        drafts.iter().for_each(|draft| site.tell_draft(draft, secrets));
         let browser_home = site.inbox(sandbox)?;
         senders
             .push(Sender { drafts, ..Sender::new(name, id.clone(), email, browser_home, secrets.clone())? });
@@ -148,7 +153,7 @@ impl Story {
         self.complete(&[anna_later, ben_later].concat());
         self.parked(anna_later.len(), first.len() + ben_later.len()).await?;
         let mail = self.one_mail().await?;
-        self.watch(anna_later.len()).await?;
+        self.watch().await?;
         self.renew(&mail, revoked).await?;
         self.settle("everything is archived and removed at the platform").await?;
         self.tasks_settle().await
@@ -222,10 +227,15 @@ impl Story {
     async fn parked(&mut self, parked: usize, archived: usize) -> anyhow::Result<()> {
         let what = format!("{parked} transfers wait for Anna, and {archived} envelopes are archived");
         let (anna, archived) = (self.senders[0].email.clone(), u64::try_from(archived)?);
+        let faultless = self.verdict.is_faultless();
         self.until(SETTLE_MAX, &what, async || {
-            Ok(self.look().archived >= archived && self.waiting_for(&anna).await? == parked)
+            let waiting = self.waiting_for(&anna).await?;
+            // A lost callback is made up for by a sweep, and no sweep sees what Anna sent before she gives access again.
+            let all = waiting == parked || !faultless && waiting > 0 && self.sandbox.pending_callbacks() == 0;
+            Ok(all && self.look().archived >= archived)
         })
         .await?;
+        let parked = self.waiting_for(&anna).await?;
         self.teller.say(&format!(
             "{parked} transfers of Anna's wait for her. Ben's and Carla's {archived} are not held up.",
             archived = self.look().archived - u64::try_from(COMPLETED_FIRST)?,
@@ -235,7 +245,7 @@ impl Story {
         self.verdict.expect(state.archived == archived, || {
             format!("{archived} envelopes should be archived while Anna's wait, and {} are", state.archived)
         });
-        let tasks = self.access_tasks(true).await?;
+        let tasks: Vec<Value> = self.tasks("--open").await?.into_iter().filter(is_about_access).collect();
         let for_anna = tasks.iter().filter(|task| task["for"] == *anna).count();
         self.verdict.expect(tasks.len() == 1 && for_anna == 1, || {
             format!(
@@ -259,7 +269,8 @@ impl Story {
     }
 
     /// Waits for what should not come: another mail, another task, question after question with the dead token.
-    async fn watch(&mut self, parked: usize) -> anyhow::Result<()> {
+    async fn watch(&mut self) -> anyhow::Result<()> {
+        let parked = self.verdict.parked;
         let before = Instant::now();
         while before.elapsed() < WATCH {
             self.look();
@@ -267,7 +278,7 @@ impl Story {
         }
         let anna = self.senders[0].email.clone();
         let waiting = self.waiting_for(&anna).await?;
-        self.verdict.expect(waiting == parked, || {
+        self.verdict.expect(waiting >= parked, || {
             format!("{parked} transfers should go on waiting for Anna, and {waiting} do")
         });
         let hours = WATCH.as_secs_f64() * TIME_SCALE / 3600.0;
@@ -299,13 +310,9 @@ impl Story {
     }
 
     /// Waits until nobody has anything left to do.
-    async fn tasks_settle(&self) -> anyhow::Result<()> {
-        let what = "all tasks are settled";
-        self.until(SETTLE_MAX, what, async || {
-            let open = site::asked(&self.stage, &["tasks", "list", "--open", "--json"]).await?;
-            Ok(open["tasks"].as_array().is_some_and(Vec::is_empty))
-        })
-        .await?;
+    async fn tasks_settle(&mut self) -> anyhow::Result<()> {
+        self.until(SETTLE_MAX, "all tasks are settled", async || Ok(self.tasks("--open").await?.is_empty()))
+            .await?;
         self.teller
             .say("Everything is archived and removed at the platform, and nobody has anything left to do.");
         Ok(())
@@ -313,7 +320,7 @@ impl Story {
 
     /// Judges, searches, and tells the result.
     async fn end(mut self, args: &DemoArgs, server: Server, began: Instant) -> anyhow::Result<bool> {
-        let asked = self.verdict.ask_server(&self.stage).await;
+        let asked = self.ask_server().await;
         self.verdict.note_failure(asked);
         let mails = self.sink.messages();
         let ledger = self.sandbox.ledger();
@@ -347,9 +354,22 @@ impl Story {
         Ok(self.verdict.is_clean())
     }
 
+    /// Asks the server's own commands: what is open and settled, and whether the journal is intact. Makes a backup.
+    async fn ask_server(&mut self) -> anyhow::Result<()> {
+        let mut open = self.tasks("--open").await?;
+        if !self.verdict.is_faultless() {
+            // Sweeps go on, and on a bad platform one may have failed since everything was settled.
+            open.retain(|task| task["kind"] != "sweep_failed");
+        }
+        self.verdict.note_tasks(&open, &self.tasks("--settled").await?);
+        self.verdict.note_journal(&site::asked(&self.stage, &["journal", "verify", "--json"]).await?);
+        site::command(&self.stage, &["backup", &self.stage.backup().display().to_string()]).await.map(drop)
+    }
+
     /// Searches every file of the demo, and every word that was told, for every secret.
     fn search(&mut self, ledger: &Ledger, mails: &[ReceivedMail]) -> anyhow::Result<()> {
-        let told = [self.teller.told(), self.verdict.json(Duration::ZERO)].concat();
+        let result = [self.verdict.json(Duration::ZERO), self.verdict.text(&self.stage, Duration::ZERO)];
+        let told = [self.teller.told(), result.concat()].concat();
         let mut search = Search::new(&self.secrets)?;
         search.look_below(self.stage.dir(), &site::spared(&self.stage))?;
         search.look_into("what the demo printed", told.as_bytes());
@@ -381,12 +401,10 @@ impl Story {
         Ok(rows.iter().filter(waits).count())
     }
 
-    /// Tasks about refused access.
-    async fn access_tasks(&self, open: bool) -> anyhow::Result<Vec<Value>> {
-        let which = if open { "--open" } else { "--settled" };
+    /// Tasks, `--open` or `--settled`.
+    async fn tasks(&self, which: &str) -> anyhow::Result<Vec<Value>> {
         let list = site::asked(&self.stage, &["tasks", "list", which, "--limit", "500", "--json"]).await?;
-        let rows = list["tasks"].as_array().map_or(&[][..], Vec::as_slice);
-        Ok(rows.iter().filter(|task| task["kind"] == "access_refused").cloned().collect())
+        Ok(list["tasks"].as_array().cloned().unwrap_or_default())
     }
 
     /// What the links begin with by which access is given again.
@@ -421,8 +439,10 @@ impl Story {
     }
 }
 
-/// How often it is looked whether something has happened.
-const POLL: Duration = Duration::from_millis(100);
+/// Whether a task is about access that was refused.
+fn is_about_access(task: &Value) -> bool {
+    task["kind"] == "access_refused"
+}
 
 /// How often the platform showed this user its consent page.
 fn shown(ledger: &Ledger, user: &str) -> u64 {

@@ -45,6 +45,8 @@ enum Move {
     Arrived(End),
     Press(html::Form, usize),
     Follow(String),
+    /// The page leads nowhere: once more from the beginning.
+    Begin,
 }
 
 impl Sender {
@@ -81,6 +83,10 @@ impl Sender {
                     tokio::time::sleep(LOOK).await;
                     self.browser.follow(&page, &link).await
                 }
+                Move::Begin => {
+                    tokio::time::sleep(LOOK).await;
+                    self.browser.open(url).await
+                }
             };
             page = next.with_context(|| format!("{} cannot go on", self.name))?;
         }
@@ -98,23 +104,25 @@ impl Sender {
             let ledger = sandbox.ledger();
             draft.and_then(|draft| ledger.draft(draft)).is_some_and(|record| record.sends_done > 0)
         };
-        let stuck = || format!("{} finds no way on from the page “{heading}”", self.name);
         let press = |wanted: &dyn Fn(&html::Form, &html::Button) -> bool| {
-            let found = forms.into_iter().find_map(|form| {
-                let button = form.buttons.iter().position(|button| wanted(&form, button))?;
-                Some(Move::Press(form, button))
+            let found = forms.iter().find_map(|form| {
+                let button = form.buttons.iter().position(|button| wanted(form, button))?;
+                Some(Move::Press(form.clone(), button))
             });
-            found.with_context(stuck)
+            found.with_context(|| format!("{} does not find the button on the page “{heading}”", self.name))
         };
         match heading.as_str() {
             "You are connected" => Ok(Move::Arrived(End::Connected)),
             "Your draft was sent" => Ok(Move::Arrived(End::Sent)),
             "Log in" => press(&|form, _| form.fields.iter().any(|(_, value)| *value == self.id)),
             text if text.ends_with(" asks for access") => press(&|_, button| button.label == "Allow"),
-            "Please look before we send this draft" if is_sent() => Ok(Move::Arrived(End::Closed)),
-            "Please look before we send this draft" => press(&|_, _| true),
-            "We do not find this draft" if is_sent() => Ok(Move::Arrived(End::Closed)),
-            _ => html::link(&page.body).map(Move::Follow).with_context(stuck),
+            _ => match (html::link(&page.body), forms.is_empty()) {
+                (Some(link), _) => Ok(Move::Follow(link)),
+                // Before anything is sent once more, a person looks at the platform.
+                _ if is_sent() => Ok(Move::Arrived(End::Closed)),
+                (None, false) => press(&|_, _| true),
+                (None, true) => Ok(Move::Begin),
+            },
         }
     }
 }

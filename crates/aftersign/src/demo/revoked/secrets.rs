@@ -4,6 +4,8 @@
 //! stands before it there. What is found is named by its kind and its place, never shown.
 
 use std::collections::{BTreeSet, HashMap};
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -48,7 +50,11 @@ impl Secrets {
     pub(super) fn reveal(&self, file: &Path) -> anyhow::Result<()> {
         let lines = self.all();
         let lines = lines.iter().map(|(kind, secret)| format!("{kind}\t{}\n", secret.expose()));
-        std::fs::write(file, lines.collect::<String>())
+        let text: String = lines.collect();
+        let mut options = std::fs::OpenOptions::new();
+        let opened = options.write(true).create(true).truncate(true).mode(0o600).open(file);
+        opened
+            .and_then(|mut opened| opened.write_all(text.as_bytes()))
             .with_context(|| format!("cannot write {}", file.display()))
     }
 }

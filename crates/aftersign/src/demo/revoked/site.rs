@@ -1,9 +1,11 @@
 //! The account that the senders share, at the sandbox and in the config file; and the server's own commands.
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Stdio;
 
+use aftersign_core::callback::draft_secret;
+use aftersign_core::secret::Secret;
 use aftersign_sandbox::{AccountSpec, MailSink, OauthApp, Sandbox, Vendor};
 use anyhow::{Context, bail};
 use reqwest::Url;
@@ -110,6 +112,12 @@ impl Site {
         secrets.note(VAULT_KEY, key.trim());
         Ok(())
     }
+
+    /// Notes the secret that stands for the path secret in a draft's callback URLs.
+    pub(super) fn tell_draft(&self, draft: &str, secrets: &Secrets) {
+        let secret = draft_secret(&Secret::new(self.path_secret.as_str()), draft);
+        secrets.note("callback secret of a draft", secret.expose());
+    }
 }
 
 /// What the demo itself wrote with secrets in it.
@@ -141,11 +149,4 @@ pub(super) async fn command(stage: &Stage, args: &[&str]) -> anyhow::Result<Stri
 pub(super) async fn asked(stage: &Stage, args: &[&str]) -> anyhow::Result<serde_json::Value> {
     let printed = command(stage, args).await?;
     serde_json::from_str(&printed).with_context(|| format!("`aftersign {}` prints no JSON", args.join(" ")))
-}
-
-/// A backup of the database in the demo's folder.
-pub(super) async fn back_up(stage: &Stage) -> anyhow::Result<()> {
-    let file = stage.backup();
-    let name: &Path = &file;
-    command(stage, &["backup", &name.display().to_string()]).await.map(drop)
 }

@@ -1,6 +1,6 @@
 //! What is judged in the end, in numbers and in words. Each deviation is one line that says what was expected.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use aftersign_engine::limits::GRANT_REFUSED_QUIET;
@@ -10,11 +10,13 @@ use serde_json::{Value, json};
 use super::letter;
 use super::person::Sender;
 use super::secrets::{ACCESS_TOKEN, Search, Secrets};
-use super::site;
+use super::{is_about_access, site};
 use crate::demo::audit::{self, Archive, is_due};
 use crate::demo::stage::Stage;
 use crate::demo::{DemoArgs, TIME_SCALE};
 
+/// What a deviation begins with that tells of a secret.
+const NO_SECRET: &str = "no secret should be found";
 /// Consent pages that Anna, Ben and Carla may see.
 const CONSENTS: [u64; 3] = [2, 1, 1];
 
@@ -40,7 +42,7 @@ pub(super) struct Verdict {
     deviations: Vec<String>,
 }
 
-/// Transfers of an account that are worked on at once: all of them may be asking when the access is refused first.
+/// Transfers of an account that are worked on at once: none of them knows yet what another is about to hear.
 const WORKERS: u64 = 4;
 /// Time between two sweeps, in seconds of the server; each asks once with every grant.
 const SWEEP_EVERY_SECONDS: f64 = 6.0 * 3600.0;
@@ -100,32 +102,27 @@ impl Verdict {
         });
     }
 
-    /// How often a dead token may be asked with: once in its quiet time whatever waits, once by each sweep, and by what was
-    /// under way when it died.
+    /// How often a dead token may be asked with: whenever its quiet time is over, by what is worked on at once and by nothing
+    /// more, whatever waits; and once by each sweep.
     fn questions_max(&self) -> u64 {
         let seconds = self.revoked_for.as_secs_f64() * TIME_SCALE;
         let quiet = GRANT_REFUSED_QUIET.as_secs_f64();
-        whole(seconds / quiet) + whole(seconds / SWEEP_EVERY_SECONDS) + WORKERS
+        (whole(seconds / quiet) + 1) * WORKERS + whole(seconds / SWEEP_EVERY_SECONDS)
     }
 
-    /// Asks the server's own commands: what is open, what is settled, and whether the journal is intact.
-    pub(super) async fn ask_server(&mut self, stage: &Stage) -> anyhow::Result<()> {
-        for (place, which) in ["--open", "--settled"].into_iter().enumerate() {
-            let list = site::asked(stage, &["tasks", "list", which, "--limit", "500", "--json"]).await?;
-            let tasks = list["tasks"].as_array().map_or(&[][..], Vec::as_slice);
-            if let Some(count) = self.tasks.get_mut(place) {
-                *count = tasks.len();
-            }
-            let about_access = tasks.iter().filter(|task| task["kind"] == "access_refused").count();
-            let is_settled = which == "--settled";
-            self.asked_twice += count(about_access.saturating_sub(usize::from(is_settled)));
-        }
-        let journal = site::asked(stage, &["journal", "verify", "--json"]).await?;
-        self.journal = match &journal["intact"] {
+    /// Takes in the tasks: one about access may have been there, and is settled.
+    pub(super) fn note_tasks(&mut self, open: &[Value], settled: &[Value]) {
+        self.tasks = [open.len(), settled.len()];
+        let about_access = open.iter().chain(settled).filter(|task| is_about_access(task)).count();
+        self.asked_twice += count(about_access.saturating_sub(1));
+    }
+
+    /// Takes in what `journal verify` says.
+    pub(super) fn note_journal(&mut self, verified: &Value) {
+        self.journal = match &verified["intact"] {
             Value::Bool(true) => "intact".to_owned(),
-            _ => format!("broken: {}", journal["reason"].as_str().unwrap_or("nobody knows why")),
+            _ => format!("broken: {}", verified["reason"].as_str().unwrap_or("nobody knows why")),
         };
-        site::back_up(stage).await
     }
 
     /// Judges by the ledger, the archive and the mail that arrived.
@@ -240,8 +237,19 @@ impl Verdict {
         self.expect(known == issued || !self.is_faultless() && known < issued, || {
             format!("every token should be searched for: {issued} were given out, {known} are known")
         });
-        for place in search.found() {
-            self.expect(false, || format!("no secret should be found: {place}"));
+        let mut places: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        let found = self.secrets_found.clone();
+        for (secret, place) in found.iter().filter_map(|found| found.split_once(" in ")) {
+            places.entry(secret).or_default().push(place);
+        }
+        self.deviations.retain(|line| !line.starts_with(NO_SECRET));
+        for (secret, places) in places {
+            let more = match places.len() {
+                0 | 1 => String::new(),
+                count => format!(" and {} more places", count - 1),
+            };
+            let first = places.first().copied().unwrap_or_default();
+            self.deviations.push(format!("{NO_SECRET}: {secret} is in {first}{more}"));
         }
     }
 

@@ -30,6 +30,8 @@ const FLAGS = [
 ];
 
 const HEIGHT = 720;
+// More than the pages that follow each other by themselves.
+const LOOKS_MAX = 5;
 
 // What a step does; every wait has the step's limit.
 const actions = {
@@ -72,13 +74,24 @@ class Tabs {
   // The page as it stands, and what went wrong in it since the last time.
   async report() {
     const [page, seen] = [this.page, this.seen[this.number]];
-    await page.waitForLoadState().catch(() => {});
-    const about = await look(page);
+    const about = await settled(page);
     // A question to the page on the channel of the issues: what it said before has arrived.
     await this.audits[this.number].send('DOM.getDocument', { depth: 0 });
     const { status, console: messages, violations, failed } = seen;
     seen.clear();
     return { ...about, status, console: messages, violations, failed };
+  }
+}
+
+// A page that sends the browser on by itself may go while it is looked at.
+async function settled(page) {
+  for (let looks = 1; ; looks += 1) {
+    await page.waitForLoadState().catch(() => {});
+    try {
+      return await look(page);
+    } catch (error) {
+      if (looks === LOOKS_MAX) throw error;
+    }
   }
 }
 
@@ -107,8 +120,10 @@ class Seen {
   async watch(page) {
     const isPage = (request) => request.isNavigationRequest() && request.frame() === page.mainFrame();
     page.on('console', (message) => {
-      // The page's own status is told by `status`.
-      const isStatus = message.text().startsWith('Failed to load resource') && message.location().url === page.url();
+      // The page's own status is told by `status`, and its icon is the browser's own wish.
+      const { url } = message.location();
+      const isOwn = url === page.url() || url.endsWith('/favicon.ico');
+      const isStatus = message.text().startsWith('Failed to load resource') && isOwn;
       if (['error', 'warning'].includes(message.type()) && !isStatus) this.console.push(message.text());
     });
     page.on('pageerror', (error) => this.console.push(String(error)));

@@ -24,7 +24,6 @@ CREATE TABLE vault (
     UNIQUE (account, sender)
 ) STRICT;
 CREATE INDEX vault_key ON vault (key_id);
-CREATE INDEX vault_user ON vault (account, user_id) WHERE user_id IS NOT NULL;
 
 -- Consents under way. `n` is their order, by which the oldest are found.
 CREATE TABLE consents (
@@ -41,12 +40,12 @@ CREATE TABLE consents (
 CREATE INDEX consents_expired ON consents (expires_at);
 CREATE INDEX consents_key ON consents (key_id);
 
--- Drafts that pages of ours send. `asked_at` stands while it is not known what came of it, `sent_at` from when it is.
+-- Drafts that pages of ours send. `sender` is with whose access the platform was asked; `asked_at` stands while it is not known what came of it, `sent_at` from when it is.
 CREATE TABLE drafts (
     n INTEGER PRIMARY KEY,
     account INTEGER NOT NULL REFERENCES accounts (n),
     draft TEXT NOT NULL,
-    sender TEXT NOT NULL,
+    sender TEXT,
     asked_at INTEGER,
     sent_at INTEGER,
     lease_token INTEGER NOT NULL,
