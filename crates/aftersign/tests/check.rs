@@ -183,7 +183,7 @@ async fn a_refused_grant_is_warned_of() {
     let (code, report, text) = check(dir.path(), &ring).await;
     assert_eq!((code, result(&report, "grants")), (Some(0), "ok"), "{text}");
     let row = store.grants(None).await.unwrap().remove(0);
-    store.mark_grant(&account, &row.sender, row.version, Some(now)).await.unwrap();
+    store.mark_grant(&account, &row.sender, row.version, Some(now), None).await.unwrap();
     store.close().await.unwrap();
     let (code, report, text) = check(dir.path(), &ring).await;
     assert_eq!((code, result(&report, "grants")), (Some(0), "warning"), "{text}");

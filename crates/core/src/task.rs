@@ -159,15 +159,13 @@ impl TaskDraft {
             "The envelopes that {sender} sent cannot be archived: the platform does not let us act for them, because they \
              have not given access or took it back."
         );
-        let todo = format!(
-            "Give access again: follow the link in the e-mail, or open the page /consent/{account} of this server; what waits \
-             goes on by itself."
-        );
+        let todo = "Give access again: follow the link in the e-mail, or ask those who run Aftersign for a new one; what waits \
+                    goes on by itself.";
         Self {
             key: Self::access_key(account, holder),
             assignee: if sender.is_address() { sender.as_str().into() } else { ADMINS.into() },
             due_after: Some(ACCESS_DUE_AFTER),
-            ..Self::for_account(TaskKind::AccessRefused, account, what, &todo)
+            ..Self::for_account(TaskKind::AccessRefused, account, what, todo)
         }
     }
 

@@ -8,6 +8,7 @@
 use aftersign_core::envelope::{Known, Lookup};
 use aftersign_core::grant::Holder;
 use aftersign_core::ids::SenderId;
+use aftersign_core::limits::NOT_FOUND_TRIES_MAX;
 use aftersign_core::platform::{Access, Call};
 use aftersign_core::transfer::Transfer;
 use aftersign_core::{Error, ErrorKind, Remedy};
@@ -140,10 +141,9 @@ impl Engine {
         match (found, first) {
             (Search::Seen(answer), _) => Ok(answer),
             (Search::Nobody, None) => Err(behalf.no_access()),
+            (Search::Incomplete, _) => Err(not_all_asked()),
             // Only its sender may see it, and they can still give us access.
-            (_, Some(_)) if behalf.is_own() && behalf.sender.is_some() && account.oauth.is_some() => {
-                Err(behalf.no_access())
-            }
+            (_, Some(_)) if is_to_be_given(account, transfer, behalf) => Err(behalf.no_access()),
             (_, Some(first)) => Ok(first),
             (Search::Unseen | Search::Off, None) => Ok(Answer::plain(Lookup::NotFound)),
         }
@@ -164,13 +164,21 @@ impl Engine {
         if rows.is_empty() {
             return Ok(Search::Nobody);
         }
-        for row in rows.into_iter().filter(|row| Some(&row.sender) != tried.as_ref()).take(SEARCH_SENDERS_MAX)
-        {
+        let others: Vec<_> = rows.into_iter().filter(|row| Some(&row.sender) != tried.as_ref()).collect();
+        // Of very many, others are asked at every look.
+        let looks = transfer.parked.map_or(transfer.not_found, |parked| parked.looks);
+        let before = usize::try_from(looks).unwrap_or(0).saturating_mul(SEARCH_SENDERS_MAX);
+        let from = if before < others.len() { before } else { 0 };
+        let mut all_asked = from + SEARCH_SENDERS_MAX >= others.len();
+        for row in others.into_iter().skip(from).take(SEARCH_SENDERS_MAX) {
             let granted = match self.means(account, &row.sender).await {
                 Ok(Means::Granted(granted)) => granted,
                 Err(error) if error.kind() == ErrorKind::Storage => return Err(error),
-                // Theirs is no reason to hold up an envelope that is probably not theirs.
-                Ok(Means::Nothing | Means::Refused) | Err(_) => continue,
+                Ok(Means::Nothing) => continue,
+                Ok(Means::Refused) | Err(_) => {
+                    all_asked = false;
+                    continue;
+                }
             };
             let make = |access: &Access| platform.fetch_envelope(access, &transfer.envelope_id);
             let ask = |access: Access| async move { self.caller.ask(platform, &access, make).await };
@@ -182,11 +190,13 @@ impl Engine {
                     noted.map_err(stored)?;
                     return Ok(Search::Seen(Answer::plain(found)));
                 }
-                Err(error) if is_refusal(&error) || error.remedy() == Remedy::RenewAccess => {}
+                Err(error) if is_refusal(&error) || error.remedy() == Remedy::RenewAccess => {
+                    all_asked = false
+                }
                 Err(error) => return Err(error),
             }
         }
-        Ok(Search::Unseen)
+        Ok(if all_asked { Search::Unseen } else { Search::Incomplete })
     }
 
     /// What notifications said of a transfer's envelope.
@@ -207,8 +217,26 @@ enum Search {
     Nobody,
     /// Nobody who gave access sees it.
     Unseen,
+    /// Nobody of those who could be asked sees it, and some could not.
+    Incomplete,
     /// Somebody sees it.
     Seen(Answer<Lookup>),
+}
+
+/// Whether "not found" with the account's own access says only that its sender must give us theirs: it lasts, and nothing says
+/// that the envelope went away.
+fn is_to_be_given(account: &EngineAccount, transfer: &Transfer, behalf: &Behalf) -> bool {
+    let can_be_given = behalf.is_own() && behalf.sender.is_some() && account.oauth.is_some();
+    let lasts = transfer.not_found + 1 >= NOT_FOUND_TRIES_MAX;
+    let may_be_gone =
+        transfer.archived_at.is_some() || transfer.disposal_asked_at.is_some() || transfer.deletion_announced;
+    can_be_given && lasts && !may_be_gone
+}
+
+/// "Not found" by those who could be asked says nothing while others cannot.
+fn not_all_asked() -> Error {
+    let what = "nobody knows who sent the envelope, and some of those who gave access cannot be asked now";
+    Error::new(ErrorKind::NotReady, Remedy::Park, "ask", what)
 }
 
 /// Asks with the account's own access, in the sender's name first where the platform offers that.

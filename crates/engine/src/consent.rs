@@ -192,18 +192,14 @@ impl Engine {
     /// of the platform gave access under their address before (an operator can forget that one).
     async fn is_welcome(&self, account: &EngineAccount, identity: &Identity) -> Result<bool, Error> {
         let Some(sender) = identity.sender() else { return Ok(false) };
-        let fits = |pattern: &String| match pattern.strip_prefix('*') {
-            Some(domain) => sender.as_str().ends_with(domain),
-            None => sender.as_str() == pattern,
-        };
-        if !account.senders.is_empty() && !account.senders.iter().any(fits) {
+        if !account.names(&sender) {
             tracing::warn!(account = %account.access.account, "somebody who is not among the account's `senders` wants to give access");
             return Ok(false);
         }
         let user_id = identity.id.as_deref().map(|id| account.platform.user_id(id));
         let rows = self.store.grants(Some(&account.access.account)).await.map_err(closed)?;
         let before = rows.into_iter().find(|row| row.sender == sender).and_then(|row| row.user_id);
-        let is_same = before.is_none() || user_id.is_none() || before == user_id;
+        let is_same = before.is_none() || before == user_id;
         if !is_same {
             tracing::warn!(account = %account.access.account, "another user of the same address gave access before; `aftersign grants forget` makes room");
         }
@@ -359,9 +355,13 @@ impl Engine {
         let Some(back) = account.platform.read_return(query) else {
             return Ok(trouble(Trouble::UnknownReturn));
         };
+        let id = &account.access.account;
+        // Before the consent is taken: who is turned away can come again.
+        if !self.strangers.admit(id, Budget::Exchanges, self.now()) {
+            return Ok(trouble(Trouble::Busy));
+        }
         let state = Digest::of(back.state.expose().as_bytes());
         let key = Digest::of(browser.key.expose().as_bytes());
-        let id = &account.access.account;
         let taken = self.store.take_consent(id, state, key, self.now()).await.map_err(closed)?;
         let Some(kept) = taken.as_ref().and_then(Kept::read) else {
             return Ok(trouble(Trouble::UnknownReturn));
@@ -563,7 +563,9 @@ pub(crate) fn closed(error: StoreError) -> Error {
 enum Budget {
     /// Questions to the platform.
     Questions,
-    /// Consents that are begun: one commit each.
+    /// Ways back: two questions or more each.
+    Exchanges,
+    /// Consents that are begun, of all accounts together: one commit each, and one room for all.
     Consents,
 }
 
@@ -576,11 +578,12 @@ impl Strangers {
     fn admit(&self, account: &AccountId, budget: Budget, now: Timestamp) -> bool {
         let minute = now.as_second().div_euclid(60);
         let most = match budget {
-            Budget::Questions => STRANGERS_PER_MINUTE,
+            Budget::Questions | Budget::Exchanges => STRANGERS_PER_MINUTE,
             Budget::Consents => CONSENTS_PER_MINUTE,
         };
+        let account = if budget == Budget::Consents { AccountId::new("") } else { account.clone() };
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (of, count) = counts.entry((account.clone(), budget)).or_insert((minute, 0));
+        let (of, count) = counts.entry((account, budget)).or_insert((minute, 0));
         if *of != minute {
             (*of, *count) = (minute, 0);
         }

@@ -14,14 +14,14 @@ use aftersign_core::ids::SenderId;
 use aftersign_core::limits::EXCERPT_CHARS_MAX;
 use aftersign_core::platform::Access;
 use aftersign_core::task::{TaskDraft, TaskKind};
-use aftersign_core::{Error, ErrorKind, Timestamp};
+use aftersign_core::{Error, ErrorKind, Remedy, Timestamp};
 use aftersign_store::{DraftClaim, DraftState, StoreError, UnclearDraft};
 use tokio_util::sync::CancellationToken;
 
 use crate::consent::closed;
 use crate::limits::{
-    DRAFT_FRESH, DRAFT_GIVEN_UP, DRAFT_LATE_EVERY, DRAFT_LEASE, DRAFT_LOOK_PAUSE, DRAFT_LOOKS, DRAFT_SETTLE,
-    DRAFT_UNCLEAR, DRAFTS_BATCH, DRAFTS_EVERY, LOOK_EVERY,
+    DRAFT_FRESH, DRAFT_GIVEN_UP, DRAFT_LATE_EVERY, DRAFT_LEASE, DRAFT_LOOK_PAUSE, DRAFT_LOOKS,
+    DRAFT_SEND_TIMEOUT, DRAFT_SETTLE, DRAFT_UNCLEAR, DRAFTS_BATCH, DRAFTS_EVERY, LOOK_EVERY,
 };
 use crate::{Engine, EngineAccount, rest};
 
@@ -50,7 +50,7 @@ impl Engine {
         // A word counts once: whoever looks again says nothing by that.
         let errand = with_word(&errand, false);
         let (engine, account, again) = (Arc::clone(self), account.clone(), errand.clone());
-        let sending = tokio::spawn(async move {
+        let sending = self.tasks.spawn(async move {
             let outcome = engine.send_claimed(&account, access, sender, draft, confirmed, errand).await;
             outcome.or_else(|error| engine.in_the_way(&account, error, Some(again)).map(|turn| turn.scene))
         });
@@ -79,11 +79,11 @@ impl Engine {
         let scene = match state {
             DraftState::Sent(envelopes) => Ok(sent(account, envelopes.len())),
             // What came of it is its sender's business.
-            DraftState::Asked(_) if asked_by.as_ref() != Some(&sending.sender) => {
+            DraftState::Asked { .. } if asked_by.as_ref() != Some(&sending.sender) => {
                 Ok(trouble(Trouble::DraftNotVisible, None))
             }
-            DraftState::Asked(asked_at) => self.resume(&sending, asked_at, confirmed).await,
-            DraftState::Unsent => self.mark_and_send(&sending).await,
+            DraftState::Asked { first, last } => self.resume(&sending, first, last, confirmed).await,
+            DraftState::Unsent => self.mark_and_send(&sending, None).await,
         };
         self.leave_draft(&sending).await;
         scene
@@ -101,36 +101,18 @@ impl Engine {
     async fn resume(
         &self,
         sending: &Sending<'_>,
-        asked_at: Timestamp,
+        first: Timestamp,
+        last: Timestamp,
         confirmed: bool,
     ) -> Result<Scene, Error> {
-        match self.trace(sending, asked_at).await? {
+        match self.trace(sending, first).await? {
             DraftTrace::Sent(envelopes) => self.note_sent(sending, &envelopes).await,
             // It was sent: the envelope shows itself later, to us too.
             DraftTrace::Gone => Ok(sent(sending.account, 0)),
-            DraftTrace::StillDraft if self.pace().after(asked_at, DRAFT_SETTLE) > self.now() => {
+            DraftTrace::StillDraft if self.pace().after(last, DRAFT_SETTLE) > self.now() => {
                 Ok(Scene::Sending(sending.errand.clone()))
             }
-            DraftTrace::StillDraft if confirmed => {
-                let id = &sending.account.access.account;
-                let released = self.store.release_draft(id, &sending.draft, sending.token, true).await;
-                released.map_err(closed)?;
-                let claim = self.store.claim_draft(id, &sending.draft, DRAFT_LEASE, self.now()).await;
-                let DraftClaim::Ours { token, state: DraftState::Unsent, .. } = claim.map_err(closed)? else {
-                    return Ok(Scene::Sending(sending.errand.clone()));
-                };
-                let sending = Sending {
-                    account: sending.account,
-                    access: sending.access.clone(),
-                    sender: sending.sender.clone(),
-                    draft: sending.draft.clone(),
-                    token,
-                    errand: sending.errand.clone(),
-                };
-                let scene = self.mark_and_send(&sending).await;
-                self.leave_draft(&sending).await;
-                scene
-            }
+            DraftTrace::StillDraft if confirmed => self.mark_and_send(sending, Some(first)).await,
             DraftTrace::StillDraft => {
                 let platform = sending.account.platform;
                 let make = |access: &Access| platform.fetch_draft(access, &sending.draft);
@@ -141,12 +123,22 @@ impl Engine {
         }
     }
 
-    async fn mark_and_send(&self, sending: &Sending<'_>) -> Result<Scene, Error> {
+    /// `asked_before`: when the platform was first asked to send it, if it was; then it may be sent by that any time.
+    async fn mark_and_send(
+        &self,
+        sending: &Sending<'_>,
+        asked_before: Option<Timestamp>,
+    ) -> Result<Scene, Error> {
         let Sending { account, access, draft: id, .. } = sending;
         let platform = account.platform;
         let again = || Some(sending.errand.clone());
         let fetched = self.caller.ask(platform, access, |access| platform.fetch_draft(access, id)).await?;
-        let Some(draft) = fetched else { return Ok(trouble(Trouble::DraftNotVisible, None)) };
+        let Some(draft) = fetched else {
+            return Ok(match asked_before {
+                Some(_) => sent(account, 0),
+                None => trouble(Trouble::DraftNotVisible, None),
+            });
+        };
         // Every sender can read a draft's URLs at the platform, so the account's own path secret does not stand in them.
         let secret = draft_secret(&account.path_secret, id);
         let marks = DraftMarks {
@@ -164,11 +156,12 @@ impl Engine {
             Err(StoreError::LeaseLost) => return Ok(Scene::Sending(sending.errand.clone())),
             Err(error) => return Err(closed(error)),
         }
-        let asked_at = self.now();
-        let answer = self.caller.ask(platform, access, |access| platform.send_draft(access, id)).await;
-        match answer {
+        let asked_at = asked_before.unwrap_or_else(|| self.now());
+        let ask = self.caller.ask(platform, access, |access| platform.send_draft(access, id));
+        let answer = tokio::time::timeout(DRAFT_SEND_TIMEOUT, ask).await;
+        match answer.unwrap_or_else(|_| Err(no_answer())) {
             Ok(envelopes) => self.note_sent(sending, &envelopes).await,
-            Err(error) if is_certainly_unsent(&error) => {
+            Err(error) if is_certainly_unsent(&error) && asked_before.is_none() => {
                 let released = self.store.release_draft(owner, id, sending.token, true).await;
                 released.map_err(closed)?;
                 self.not_sent(sending, &error)
@@ -327,6 +320,11 @@ fn unclear_task(key: String, account: &EngineAccount, sender: &Holder) -> TaskDr
         standing: true,
         ..TaskDraft::for_account(TaskKind::SendUnclear, id, what.into(), todo)
     }
+}
+
+fn no_answer() -> Error {
+    let what = "the platform did not answer in time, or its other questions took too long";
+    Error::new(ErrorKind::Unreachable, Remedy::Retry(None), "send draft", what)
 }
 
 /// Whether an error proves that nothing was sent.

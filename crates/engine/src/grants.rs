@@ -13,7 +13,10 @@ use aftersign_core::seams::Clock;
 use aftersign_core::{Error, ErrorKind, Remedy, Timestamp};
 use aftersign_store::{OpenGrant, Store, StoreError};
 
-use crate::limits::{GRANT_REFUSED_QUIET, RENEWAL_KEEP_TRIES_MAX, RENEWAL_LEASE, STORE_PAUSE};
+use crate::limits::{
+    ACCESS_REFUSED_QUIET, GRANT_REFUSED_QUIET, RENEWAL_KEEP_TRIES_MAX, RENEWAL_LEASE, RENEWAL_TIMEOUT,
+    STORE_PAUSE,
+};
 use crate::{Caller, Engine, EngineAccount};
 
 /// A sender's grant, ready to be asked with.
@@ -50,6 +53,10 @@ impl Engine {
         let id = &account.access.account;
         let opened = self.store.open_grant(id, sender).await.map_err(|error| unopened(sender, error))?;
         let Some(open) = opened else { return Ok(Means::Nothing) };
+        // Who is not among the account's senders any more gave nothing.
+        if !account.names(sender) {
+            return Ok(Means::Nothing);
+        }
         let quiet = |refused_at| self.pace().after(refused_at, GRANT_REFUSED_QUIET) > self.now();
         if open.row.refused_at.is_some_and(quiet) {
             return Ok(Means::Refused);
@@ -59,7 +66,7 @@ impl Engine {
         Ok(Means::Granted(Box::new(ready(account, open))))
     }
 
-    /// The same for those who ask whatever was refused before: a person waits.
+    /// The same for those to whom a refusal of a moment ago is as good as one now.
     pub(crate) async fn granted(
         &self,
         account: &EngineAccount,
@@ -145,33 +152,56 @@ impl Engine {
             .and_then(|app| account.platform.renew_grant(&account.bare_access(), app, &open.grant));
         let Some(call) = renewal else { return Ok(open) };
         let call = call.map_err(|error| of_application(&sender, error))?;
-        let turn = self.renewals.turn(&account.access.account, &sender);
-        let _ours = turn.lock().await;
+        let id = &account.access.account;
+        // An application that does not work is no better for the next sender.
+        let quiet = |failed_at| self.pace().after(failed_at, ACCESS_REFUSED_QUIET) > self.now();
+        if self.applications.last(id).is_some_and(quiet) {
+            return Err(application_broken());
+        }
+        let turn = self.renewals.turn(&account.access.account, &sender).lock_owned().await;
         let renewal = Renewal {
+            _turn: turn,
             caller: Arc::clone(&self.caller),
             store: Arc::clone(&self.store),
             clock: Arc::clone(&self.clock),
             account: account.access.account.clone(),
             open,
         };
-        let renewed = tokio::spawn(renewal.run(call)).await;
-        renewed.unwrap_or_else(|_| Err(broke_off())).map_err(|error| of_application(&sender, error))
+        let renewed = self.tasks.spawn(renewal.run(call)).await;
+        let renewed =
+            renewed.unwrap_or_else(|_| Err(broke_off())).map_err(|error| of_application(&sender, error));
+        if let Err(error) = &renewed
+            && error.remedy() == Remedy::RenewAccess
+            && *error.holder() == Holder::Account
+        {
+            self.applications.failed(id, self.now());
+        }
+        renewed
     }
 
     /// Notes whether the platform refuses a grant. For the others, so a failure is no reason to stop.
     async fn mark(&self, account: &EngineAccount, open: &OpenGrant, refused_at: Option<Timestamp>) {
-        mark(&*self.store, &account.access.account, open, refused_at).await;
+        mark(&*self.store, &account.access.account, open, refused_at, None).await;
     }
 }
 
-async fn mark(store: &dyn Store, account: &AccountId, open: &OpenGrant, refused_at: Option<Timestamp>) {
-    if let Err(error) = store.mark_grant(account, &open.row.sender, open.row.version, refused_at).await {
+async fn mark(
+    store: &dyn Store,
+    account: &AccountId,
+    open: &OpenGrant,
+    refused_at: Option<Timestamp>,
+    renewal: Option<Timestamp>,
+) {
+    let row = &open.row;
+    if let Err(error) = store.mark_grant(account, &row.sender, row.version, refused_at, renewal).await {
         tracing::warn!(%error, account = %account, "cannot note whether a grant is refused");
     }
 }
 
 /// One renewal under way.
 struct Renewal {
+    /// Nobody else of this process renews it meanwhile, whoever asked for it.
+    _turn: tokio::sync::OwnedMutexGuard<()>,
     caller: Arc<Caller>,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
@@ -198,13 +228,14 @@ impl Renewal {
         if !claimed.map_err(unopened)? {
             return self.by_another().await;
         }
-        let fetched = match self.caller.follow(id, call).await {
+        let answer = tokio::time::timeout(RENEWAL_TIMEOUT, self.caller.follow(id, call)).await;
+        let fetched = match answer.unwrap_or_else(|_| Err(no_answer())) {
             Ok(fetched) => fetched,
             Err(error) => {
                 // Either way the right to renew ends here.
                 let refused = error.kind() == ErrorKind::AccessRefused;
                 let refused_at = if refused { Some(self.clock.now()) } else { row.refused_at };
-                mark(&*self.store, id, &self.open, refused_at).await;
+                mark(&*self.store, id, &self.open, refused_at, Some(until)).await;
                 return Err(match refused {
                     true => gave_no_more(&row.sender).caused_by(error),
                     false => error.met_with(Holder::Sender(row.sender.clone())),
@@ -280,15 +311,22 @@ fn gave_no_more(sender: &SenderId) -> Error {
 /// What no sender can mend (a wrong client secret, say) waits for the operator, as a wrong credential of the account does.
 fn of_application(sender: &SenderId, error: Error) -> Error {
     match error.remedy() {
-        Remedy::AskPerson | Remedy::Abandon => {
-            let what = "senders' access cannot be renewed: the account's OAuth application does not work";
-            Error::new(ErrorKind::Misconfigured, Remedy::RenewAccess, "renew grant", what).caused_by(error)
-        }
+        Remedy::AskPerson | Remedy::Abandon => application_broken().caused_by(error),
         _ if error.holder().sender().is_none() && error.kind() != ErrorKind::Misconfigured => {
             error.met_with(Holder::Sender(sender.clone()))
         }
         _ => error,
     }
+}
+
+fn application_broken() -> Error {
+    let what = "senders' access cannot be renewed: the account's OAuth application does not work";
+    Error::new(ErrorKind::Misconfigured, Remedy::RenewAccess, "renew grant", what)
+}
+
+fn no_answer() -> Error {
+    let what = "the token endpoint did not answer in time, or the platform's other questions took too long";
+    Error::new(ErrorKind::Unreachable, Remedy::Retry(None), "renew grant", what)
 }
 
 fn broke_off() -> Error {

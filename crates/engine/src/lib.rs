@@ -35,6 +35,7 @@ use std::time::Duration;
 
 use aftersign_core::backoff::Pace;
 use aftersign_core::grant::OauthApp;
+use aftersign_core::ids::SenderId;
 use aftersign_core::platform::{Access, Credential, Platform};
 use aftersign_core::rule::Rule;
 use aftersign_core::seams::{Clock, Destination, Entropy, Transport};
@@ -43,6 +44,7 @@ use aftersign_core::{Error, Timestamp};
 use aftersign_store::{Store, Worker};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 pub use caller::Caller;
 pub use consent::{Desk, SealedKey};
@@ -85,6 +87,15 @@ impl EngineAccount {
     /// Whether it has a credential of its own, and not only what senders granted.
     fn has_own_access(&self) -> bool {
         !self.access.credential.is_empty()
+    }
+
+    /// Whether it takes access from this sender.
+    fn names(&self, sender: &SenderId) -> bool {
+        let fits = |pattern: &String| match pattern.strip_prefix('*') {
+            Some(domain) => sender.as_str().ends_with(domain),
+            None => sender.as_str() == pattern,
+        };
+        self.senders.is_empty() || self.senders.iter().any(fits)
     }
 
     /// Where the platform is, without any secret.
@@ -133,6 +144,10 @@ pub struct Engine {
     store: Arc<dyn Store>,
     caller: Arc<Caller>,
     refusals: Refusals,
+    /// OAuth applications that do not work.
+    applications: Refusals,
+    /// What must not be broken off when whoever asked for it goes away.
+    tasks: TaskTracker,
     renewals: Renewals,
     strangers: Strangers,
     public_url: String,
@@ -162,6 +177,8 @@ impl Engine {
             store: parts.store,
             caller: Arc::new(Caller::new(parts.transport, Arc::clone(&parts.clock))),
             refusals: Refusals::default(),
+            applications: Refusals::default(),
+            tasks: TaskTracker::new(),
             renewals: Renewals::default(),
             strangers: Strangers::default(),
             public_url: parts.public_url,
@@ -207,7 +224,12 @@ impl Engine {
             }
         }
         shutdown.cancelled().await;
-        let ended = tokio::time::timeout(limits::SHUTDOWN_WAIT, loops.join_all()).await;
+        self.tasks.close();
+        let ended = tokio::time::timeout(limits::SHUTDOWN_WAIT, async {
+            loops.join_all().await;
+            self.tasks.wait().await;
+        })
+        .await;
         if ended.is_err() {
             tracing::warn!("the engine did not come to rest in time; leases tell others where to go on");
         }

@@ -83,8 +83,10 @@ pub const ACCESS_REFUSED_QUIET: Duration = Duration::from_secs(60);
 /// less than the time between two looks of one transfer, for grants that were merely switched off and on.
 pub const GRANT_REFUSED_QUIET: Duration = Duration::from_secs(14 * 60);
 
-/// How long one process has the sole right to renew a grant: longer than a token endpoint may take to answer.
-pub const RENEWAL_LEASE: Duration = Duration::from_secs(120);
+/// How long a renewal may take, the wait for the platform's other questions included.
+pub const RENEWAL_TIMEOUT: Duration = Duration::from_secs(100);
+/// How long one process has the sole right to renew a grant: longer than a renewal may take.
+pub const RENEWAL_LEASE: Duration = Duration::from_secs(180);
 /// Tries to keep what a token endpoint gave, a pause of the store's apart: a refresh token that is lost cannot be had again.
 pub const RENEWAL_KEEP_TRIES_MAX: u32 = 20;
 /// Grants that are asked in turn for an envelope of which nobody knows who sent it.
@@ -98,15 +100,17 @@ pub const SESSION_LIFE: Duration = Duration::from_secs(12 * 60 * 60);
 pub const RENEWAL_LINK_LIFE: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 /// Longest parameter of a page, in characters: ids at platforms stay far below.
 pub const PAGE_PARAMETER_CHARS_MAX: usize = 200;
-/// Questions to a platform per minute that visitors of whom nobody knows who they are may cause, per account: transfers must
-/// not be held up by a flood of them.
+/// Questions to a platform per minute that visitors of whom nobody knows who they are may cause, per account, and ways back:
+/// transfers must not be held up by a flood of them.
 pub const STRANGERS_PER_MINUTE: u32 = 60;
 
-/// How long one visit has a draft to itself: marking, sending and looking for it together take less.
+/// How long a sending may take, the wait for the platform's other questions included: after that it is not begun any more.
+pub const DRAFT_SEND_TIMEOUT: Duration = Duration::from_secs(100);
+/// How long one visit has a draft to itself unless it lets it go; what guards against a second sending is [`DRAFT_SETTLE`].
 pub const DRAFT_LEASE: Duration = Duration::from_secs(5 * 60);
 /// How long after an unanswered sending a draft that still stands may yet be sent by the platform: nobody may send it again
-/// before.
-pub const DRAFT_SETTLE: Duration = Duration::from_secs(2 * 60);
+/// before. Longer than the sending itself may take.
+pub const DRAFT_SETTLE: Duration = Duration::from_secs(4 * 60);
 /// Looks for a draft right after an unanswered sending, while its sender waits.
 pub const DRAFT_LOOKS: u32 = 3;
 /// Pause between them.
@@ -121,7 +125,7 @@ pub const DRAFT_LATE_EVERY: Duration = Duration::from_secs(60 * 60);
 pub const DRAFT_UNCLEAR: Duration = Duration::from_secs(60 * 60);
 /// Age at which it is no longer looked for.
 pub const DRAFT_GIVEN_UP: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-/// Consents that browsers may begin per minute and account: more than any company's senders need at nine in the morning, and
+/// Consents that browsers may begin per minute: more than any company's senders need at nine in the morning, and
 /// fewer in the life of a consent than are kept at once, so that a flood puts out nobody's.
 pub const CONSENTS_PER_MINUTE: u32 = 600;
 

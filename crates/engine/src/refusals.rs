@@ -21,6 +21,11 @@ impl Refusals {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(account).copied()
     }
 
+    /// It does not work now.
+    pub(crate) fn failed(&self, account: &AccountId, now: Timestamp) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(account.clone(), now);
+    }
+
     /// Takes in how a step that asks the platform with the account's own access ended.
     pub(crate) fn note(&self, account: &AccountId, outcome: &Outcome, now: Timestamp) {
         let mut refused = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -255,8 +255,13 @@ impl Engine {
         for row in rows {
             let since = report.since;
             // Who gave access just now may have sent much before that no callback told us of.
+            let back = |from: Timestamp, span| from.checked_sub(span).unwrap_or(Timestamp::MIN);
             if sweep.last_began_at.is_none_or(|last| row.granted_at > last) {
-                report.since = since.min(sweep.until.checked_sub(FIRST_SWEEP_BACK).unwrap_or(Timestamp::MIN));
+                report.since = since.min(back(sweep.until, FIRST_SWEEP_BACK));
+            }
+            // Nor of what a grant that works again was refused for.
+            if let Some(refused_at) = row.refused_at {
+                report.since = report.since.min(back(refused_at, SWEEP_OVERLAP));
             }
             let swept = self.sweep_grant(sweep, &row.sender, report, progress).await;
             report.since = since;

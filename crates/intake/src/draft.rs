@@ -10,13 +10,13 @@ use crate::limits::DRAFT_BYTES_MAX;
 /// The query parameter that names the draft.
 const DRAFT: &str = "draft";
 
-/// The draft that a query names: the first one, whatever the case of the parameter's name. `None` if there is none, or it is
-/// empty, too long or no text.
+/// The draft that a query begins with, which is where our marks have it and where adapters read it first; one that follows
+/// anything else could differ from what they read. `None` if there is none, or it is empty, too long or no text.
 pub(crate) fn claimed_draft(query: &str) -> Option<String> {
-    let value = query.split('&').find_map(|pair| {
-        let (name, value) = pair.split_once('=')?;
-        name.eq_ignore_ascii_case(DRAFT).then_some(value)
-    })?;
+    let (name, value) = query.split('&').next()?.split_once('=')?;
+    if name != DRAFT {
+        return None;
+    }
     if value.is_empty() || value.len() > DRAFT_BYTES_MAX {
         return None;
     }
@@ -28,11 +28,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_draft_of_a_query_counts_and_nothing_that_is_none() {
+    fn a_query_must_begin_with_its_draft() {
         let long = "a".repeat(DRAFT_BYTES_MAX);
         for (query, draft) in [
             ("draft=d-1", Some("d-1")),
-            ("a=b&Draft=d%2D1&draft=d-2", Some("d-1")),
+            ("draft=d%2D1&draft=d-2", Some("d-1")),
+            ("a=b&draft=d-1", None),
+            ("draftId=d-2&draft=d-1", None),
+            ("amp;draft=d-2&draft=d-1", None),
+            ("Draft=d-1", None),
             (&format!("draft={long}"), Some(long.as_str())),
             (&format!("draft={long}a"), None),
             ("", None),

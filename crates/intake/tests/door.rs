@@ -165,7 +165,7 @@ async fn a_secret_of_a_draft_opens_the_door_for_that_draft_alone() {
     let upper = DRAFT.to_uppercase();
     assert_eq!(taken(&current, &format!("/status?draft={DRAFT}&action=x")).await, 200);
     assert_eq!(
-        taken(&replaced, &format!("?a=b&Draft={upper}")).await,
+        taken(&replaced, &format!("?draft={upper}&a=b")).await,
         200,
         "made from the second path secret"
     );
@@ -206,7 +206,7 @@ async fn the_secret_of_a_draft_is_noted_nowhere() {
     let headers: Vec<&str> = headers.iter().map(String::as_str).collect();
     let answer = door.send(post_to(&format!("{path}?draft={DRAFT}&back={secret}"), &headers, "x")).await;
     assert_eq!(answer.status, 200);
-    let quoting = format!("{path}?echo={secret}&draft={DRAFT}");
+    let quoting = format!("{path}?draft={DRAFT}&echo={secret}");
     assert_eq!(door.send(post_to(&quoting, &headers, "y")).await.status, 200);
     let noted = door.noted();
     assert_eq!(noted.len(), 2);

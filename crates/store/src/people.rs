@@ -114,13 +114,15 @@ pub trait Vault: Send + Sync {
         until: Timestamp,
         now: Timestamp,
     ) -> Result<bool, StoreError>;
-    /// Notes whether the platform refuses a grant, if it is still at `version`, and ends the right to renew it.
+    /// Notes whether the platform refuses a grant, if it is still at `version`. Ends the right to renew it, if that is the one
+    /// until `renewal` ([`claim_renewal`](Self::claim_renewal)).
     async fn mark_grant(
         &self,
         account: &AccountId,
         sender: &SenderId,
         version: u64,
         refused_at: Option<Timestamp>,
+        renewal: Option<Timestamp>,
     ) -> Result<(), StoreError>;
     /// All grants, of one account if given, by account and sender.
     async fn grants(&self, account: Option<&AccountId>) -> Result<Vec<GrantRow>, StoreError>;
@@ -180,8 +182,13 @@ pub trait Consents: Send + Sync {
 pub enum DraftState {
     /// The platform was not asked to send it, or refused for certain.
     Unsent,
-    /// The platform was asked at this time, and what came of it is not known.
-    Asked(Timestamp),
+    /// The platform was asked, and what came of it is not known.
+    Asked {
+        /// When it was asked first.
+        first: Timestamp,
+        /// When it was asked last.
+        last: Timestamp,
+    },
     /// It was sent, as these.
     Sent(Vec<EnvelopeId>),
 }
@@ -226,7 +233,7 @@ pub trait Drafts: Send + Sync {
         lease: Duration,
         now: Timestamp,
     ) -> Result<DraftClaim, StoreError>;
-    /// Notes that the platform is about to be asked to send it with this sender's access; the first time that is noted stays.
+    /// Notes that the platform is about to be asked to send it with this sender's access, perhaps once more.
     /// [`StoreError::LeaseLost`] if somebody else has it, or if it is known to have been sent: then it must not be asked.
     async fn ask_draft(
         &self,

@@ -37,7 +37,7 @@ impl Transfer {
                 // Whoever found out may not have carried a transfer.
                 change.open_tasks.push(TaskDraft::access_needed(&self.account, &holder, String::new()));
             }
-            self.park_for_access(holder, now, pace, &mut change);
+            self.park_for_access(holder, now, pace);
             return change;
         }
         let from_platform = !matches!(
@@ -125,6 +125,7 @@ impl Transfer {
     /// Everything is archived: it is looked at again when its seal may be extended, and removed when the plan says so.
     fn await_disposal(&mut self, now: Timestamp, pace: &Pace, change: &mut Change) {
         self.phase = Phase::Archived;
+        self.parked = None;
         let delay = self.plan.as_ref().and_then(|plan| plan.dispose.delay());
         let archived_at = self.archived_at.unwrap_or(now);
         let dispose_at = delay.map(|delay| pace.after(archived_at, delay).max(now));
@@ -209,12 +210,7 @@ impl Transfer {
         });
     }
 
-    fn park_for_access(&mut self, holder: Holder, now: Timestamp, pace: &Pace, change: &mut Change) {
-        let waited = self.parked.is_some_and(|parked| parked.reason == ParkReason::AccessNeeded);
-        if waited && self.waits_for != holder {
-            // If others still wait for it, the next one that looks opens it again.
-            change.close_tasks.push(TaskDraft::access_key(&self.account, &self.waits_for));
-        }
+    fn park_for_access(&mut self, holder: Holder, now: Timestamp, pace: &Pace) {
         self.waits_for = holder;
         self.park(ParkReason::AccessNeeded, now, pace);
     }
@@ -603,7 +599,7 @@ impl Transfer {
                 }
             }
             Remedy::RenewAccess => {
-                self.park_for_access(error.holder().clone(), now, pace, change);
+                self.park_for_access(error.holder().clone(), now, pace);
                 change.open_tasks.push(TaskDraft::access_needed(&self.account, error.holder(), what));
             }
             Remedy::Abandon => self.close(what),

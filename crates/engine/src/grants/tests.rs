@@ -7,6 +7,7 @@ use std::time::Duration;
 use aftersign_core::callback::NotificationKind;
 use aftersign_core::grant::{Grant, GrantKind, Holder};
 use aftersign_core::ids::{EnvelopeId, SenderId, TransferId};
+use aftersign_core::limits::NOT_FOUND_TRIES_MAX;
 use aftersign_core::platform::Credential;
 use aftersign_core::seams::Clock;
 use aftersign_core::secret::Secret;
@@ -322,9 +323,46 @@ async fn an_envelope_that_a_forgotten_grant_showed_is_not_taken_for_deleted() {
         .forget_grant(&world.account.access.account, &anna(), "test", world.clock.now())
         .await
         .unwrap();
-    let error = refusal(ask(&world).await);
+    let hr = world.account.access.account.clone();
+    let id = TransferId::make(world.clock.now(), &*world.engine.entropy);
+    let mut transfer = Transfer::new(id, hr, EnvelopeId::new("e1"));
+    let look = async |transfer: &Transfer| world.engine.perform(&world.account, transfer, &Step::Ask).await;
+    assert!(matches!(look(&transfer).await, Outcome::NotFound(_)), "lists lag: no reason to ask anybody yet");
+    transfer.not_found = NOT_FOUND_TRIES_MAX - 1;
+    let error = refusal(look(&transfer).await);
     assert_eq!((error.remedy(), error.holder()), (Remedy::RenewAccess, &Holder::Sender(anna())));
-    assert_eq!(transport.asked(), ["/envelope/e1"]);
+    transfer.disposal_asked_at = Some(world.clock.now());
+    assert!(matches!(look(&transfer).await, Outcome::NotFound(_)), "our own removal");
+    assert_eq!(transport.asked(), ["/envelope/e1"; 3]);
+}
+
+#[tokio::test]
+async fn who_cannot_be_asked_is_not_taken_for_one_who_sees_nothing() {
+    let transport = FakeTransport::new(|line| match line.contains("by t1") {
+        true => (401, String::new()),
+        false => (200, "none".into()),
+    });
+    let world = World::with(FakePlatform::default(), Arc::clone(&transport), |account| {
+        account.search_senders = true;
+        account.access.credential = Credential::default();
+    });
+    give(&world, "t1", None, None).await;
+    for _ in 0..2 {
+        let error = refusal(ask(&world).await);
+        assert_eq!((error.kind(), error.remedy()), (ErrorKind::NotReady, Remedy::Park));
+    }
+    assert_eq!(transport.asked(), ["/envelope/e1 by t1"], "refused once, and not asked again");
+}
+
+#[tokio::test]
+async fn an_application_that_does_not_work_is_asked_once_for_all_senders() {
+    let transport = FakeTransport::new(|_| (418, String::new()));
+    let world = granted(&transport, false, "t1", Some("r1"), Some(Duration::ZERO)).await;
+    for _ in 0..3 {
+        let error = refusal(ask(&world).await);
+        assert_eq!((error.remedy(), error.holder()), (Remedy::RenewAccess, &Holder::Account));
+    }
+    assert_eq!(transport.asked(), ["/renew?refresh=r1"]);
 }
 
 #[tokio::test]

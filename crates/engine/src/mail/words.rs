@@ -45,9 +45,6 @@ impl MailWords<'_> {
     fn task(&self, task: &ToldTask) -> Value {
         let is_own = self.is_own(task);
         let link = (is_own && task.kind == TaskKind::AccessRefused).then(|| (self.link)(task)).flatten();
-        // A mail is read where a path leads nowhere.
-        let page = format!("/consent/{}", task.account);
-        let todo = task.todo.replacen(&page, &format!("{}{page}", self.public_url), 1);
         let assignee = Some(&task.assignee).filter(|assignee| !is_own && *assignee != ADMINS);
         context! {
             kind => task.kind.as_str(),
@@ -58,7 +55,7 @@ impl MailWords<'_> {
             envelope => task.envelope.as_ref().map(|id| one_line(id.as_str(), NAME_CHARS_MAX)),
             assignee => assignee.map(|assignee| one_line(assignee, NAME_CHARS_MAX)),
             what => one_line(&task.what, TEXT_CHARS_MAX),
-            todo => one_line(&todo, TEXT_CHARS_MAX),
+            todo => one_line(&task.todo, TEXT_CHARS_MAX),
             opened_at => time(task.opened_at),
             due_at => task.due_at.map(time),
             waiting => task.waiting,

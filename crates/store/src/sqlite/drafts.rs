@@ -57,7 +57,7 @@ impl Drafts for SqliteStore {
                     .conn
                     .prepare_cached(
                         "UPDATE drafts SET sender = iif(asked_at IS NULL, ?5, sender),
-                             asked_at = coalesce(asked_at, ?4) WHERE account = ?1 AND draft = ?2
+                             asked_at = coalesce(asked_at, ?4), last_asked_at = ?4 WHERE account = ?1 AND draft = ?2
                              AND lease_token = ?3 AND leased_until IS NOT NULL AND sent_at IS NULL",
                     )?
                     .execute(params![
@@ -169,6 +169,7 @@ struct Row {
     n: i64,
     sender: Option<String>,
     asked_at: Option<Timestamp>,
+    last_asked_at: Option<Timestamp>,
     sent_at: Option<Timestamp>,
     leased_until: Option<Timestamp>,
 }
@@ -177,7 +178,7 @@ fn find(work: &Work<'_>, account: i64, draft: &str) -> Result<Option<Row>, Fault
     Ok(work
         .conn
         .prepare_cached(
-            "SELECT n, sender, asked_at, sent_at, leased_until FROM drafts WHERE account = ?1 AND draft = ?2",
+            "SELECT n, sender, asked_at, sent_at, leased_until, last_asked_at FROM drafts WHERE account = ?1 AND draft = ?2",
         )?
         .query_row(params![account, draft], |row| {
             Ok(Row {
@@ -186,6 +187,7 @@ fn find(work: &Work<'_>, account: i64, draft: &str) -> Result<Option<Row>, Fault
                 asked_at: maybe_time(row, 2)?,
                 sent_at: maybe_time(row, 3)?,
                 leased_until: maybe_time(row, 4)?,
+                last_asked_at: maybe_time(row, 5)?,
             })
         })
         .optional()?)
@@ -199,7 +201,7 @@ fn find_or_insert(work: &Work<'_>, account: i64, draft: &str) -> Result<Row, Fau
         .prepare_cached("INSERT INTO drafts (account, draft, lease_token) VALUES (?1, ?2, 0)")?
         .execute(params![account, draft])?;
     let n = work.conn.last_insert_rowid();
-    Ok(Row { n, sender: None, asked_at: None, sent_at: None, leased_until: None })
+    Ok(Row { n, sender: None, asked_at: None, last_asked_at: None, sent_at: None, leased_until: None })
 }
 
 fn claim(
@@ -219,7 +221,10 @@ fn claim(
     if row.leased_until.is_some_and(|until| until > now) {
         return Ok(DraftClaim::Busy);
     }
-    let state = row.asked_at.map_or(DraftState::Unsent, DraftState::Asked);
+    let state = row.asked_at.map_or(DraftState::Unsent, |first| DraftState::Asked {
+        first,
+        last: row.last_asked_at.unwrap_or(first),
+    });
     work.conn
         .prepare_cached("UPDATE drafts SET lease_token = ?2, leased_until = ?3 WHERE n = ?1")?
         .execute(params![row.n, signed(token), until.as_microsecond()])?;
@@ -274,6 +279,10 @@ pub(super) fn heard(
     let Some(row) = find(work, account, draft)? else { return Ok(()) };
     // Nobody asked for it here: its sender sent it at the platform, with our marks in it.
     if row.asked_at.is_none() && row.sent_at.is_none() {
+        return Ok(());
+    }
+    // A callback proves nothing: an envelope that is somebody else's did not come of this draft.
+    if senders::is_of_another(work, account, &notification.envelope, row.sender.as_deref())? {
         return Ok(());
     }
     if let Some(sender) = &row.sender {

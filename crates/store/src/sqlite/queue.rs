@@ -13,7 +13,7 @@ use aftersign_core::journal::{Action, Entry};
 use aftersign_core::task::{TaskDraft, TaskKind};
 use aftersign_core::transfer::{Change, ParkReason, Transfer};
 use async_trait::async_trait;
-use rusqlite::params;
+use rusqlite::{OptionalExtension, params};
 
 use super::fault::Fault;
 use super::projection::by_server;
@@ -233,6 +233,7 @@ fn record(
         transfer.access_renewed(now);
     }
     transfers::save(work, held.n, &transfer, if keep { &Hold::Keep } else { &Hold::Free })?;
+    settle_unneeded(work, &held.transfer, &transfer, now)?;
     record_envelope(work, held.envelope, &transfer, change, now)?;
     tasks::close(work, &change.close_tasks, tasks::SETTLED_BY_ITSELF, now)?;
     let settled = |draft: &TaskDraft| answered && draft.kind == TaskKind::AccessRefused;
@@ -246,6 +247,38 @@ fn record(
         insert_attempt(work, held.n, attempt)?;
     }
     Ok(transfer)
+}
+
+/// A transfer that waits for somebody else's access from now on: the task about the earlier one is settled when nothing waits
+/// for that any more.
+fn settle_unneeded(
+    work: &Work<'_>,
+    before: &Transfer,
+    after: &Transfer,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    let waits =
+        |transfer: &Transfer| transfer.parked.is_some_and(|parked| parked.reason == ParkReason::AccessNeeded);
+    if !waits(before) || !waits(after) || before.waits_for == after.waits_for {
+        return Ok(());
+    }
+    let account = work.account(&before.account)?;
+    let sender = before.waits_for.sender().map(SenderId::as_str);
+    let others = work
+        .conn
+        .prepare_cached(
+            "SELECT 1 FROM transfers INDEXED BY transfers_parked
+             WHERE account = ?1 AND parked = ?2 AND parked IS NOT NULL AND parked_for IS ?3 LIMIT 1",
+        )?
+        .query_row(params![account, ParkReason::AccessNeeded.as_str(), sender], |_| Ok(()))
+        .optional()?;
+    match others {
+        Some(()) => Ok(()),
+        None => {
+            let key = TaskDraft::access_key(&before.account, &before.waits_for);
+            tasks::close(work, &[key], tasks::SETTLED_BY_ITSELF, now)
+        }
+    }
 }
 
 /// Whether the access that a transfer waits for was given while the step ran that found it missing. Whoever gave it woke only

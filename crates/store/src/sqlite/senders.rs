@@ -117,3 +117,25 @@ pub(super) fn note_if_none(
         .execute(params![account, envelope.as_str(), sender, now.as_microsecond()])?;
     Ok(())
 }
+
+/// Whether an envelope is known to be somebody else's than this sender's: by the platform's answer, or as noted.
+pub(super) fn is_of_another(
+    work: &Work<'_>,
+    account: i64,
+    envelope: &EnvelopeId,
+    sender: Option<&str>,
+) -> Result<bool, Fault> {
+    let answer = match envelopes::find(work.conn, account, envelope)? {
+        Some((n, _)) => answered(work.conn, n)?,
+        None => None,
+    };
+    let known = match answer {
+        Some(answer) => Some(answer),
+        None => work
+            .conn
+            .prepare_cached("SELECT sender FROM senders WHERE account = ?1 AND envelope = ?2")?
+            .query_row(params![account, envelope.as_str()], |row| row.get(0))
+            .optional()?,
+    };
+    Ok(known.as_deref().and_then(SenderId::new).is_some_and(|known| Some(known.as_str()) != sender))
+}

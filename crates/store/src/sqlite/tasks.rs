@@ -47,7 +47,8 @@ pub(super) fn open(work: &Work<'_>, drafts: &[TaskDraft], now: Timestamp) -> Res
                 "INSERT INTO tasks (id, key, kind, account, envelope, opened_at, due_at, assignee, what, todo)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
                  ON CONFLICT (key) WHERE resolved_at IS NULL
-                 DO UPDATE SET assignee = excluded.assignee, what = excluded.what, todo = excluded.todo,
+                 DO UPDATE SET mail_queued_at = iif(assignee = excluded.assignee, mail_queued_at, NULL),
+                     assignee = excluded.assignee, what = excluded.what, todo = excluded.todo,
                      due_at = coalesce(min(due_at, excluded.due_at), due_at, excluded.due_at)
                      WHERE (assignee, what, todo) <> (excluded.assignee, excluded.what, excluded.todo)",
             )?

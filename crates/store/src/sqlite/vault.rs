@@ -162,20 +162,23 @@ impl Vault for SqliteStore {
         sender: &SenderId,
         version: u64,
         refused_at: Option<Timestamp>,
+        renewal: Option<Timestamp>,
     ) -> Result<(), StoreError> {
         let (account, sender) = (account.clone(), sender.clone());
         self.writer
             .run("mark a grant", move |work| {
                 work.conn
                     .prepare_cached(
-                        "UPDATE vault SET refused_at = ?4, renewing_until = NULL
+                        "UPDATE vault SET refused_at = ?4,
+                             renewing_until = iif(renewing_until IS ?5, NULL, renewing_until)
                          WHERE account = ?1 AND sender = ?2 AND version = ?3",
                     )?
                     .execute(params![
                         account.as_str(),
                         sender.as_str(),
                         signed(version),
-                        micros(refused_at)
+                        micros(refused_at),
+                        micros(renewal)
                     ])?;
                 Ok(())
             })

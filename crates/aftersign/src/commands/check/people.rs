@@ -86,6 +86,14 @@ pub(super) async fn grants(account: &AccountSettings, store: Option<&dyn Store>,
         let detail =
             format!("the redirect URI to register at {} is {}", account.platform.name(), app.redirect_uri);
         findings.ok("oauth", id, detail);
+        if account.senders.is_empty() {
+            findings.warn(
+                "senders",
+                id,
+                "everybody who can consent to the OAuth application may give access, and what they sent is archived too",
+                "name those from whom access is taken: `senders = [\"*@your-domain\"]`",
+            );
+        }
     }
     if let Some(store) = store.filter(|_| !rows.is_empty()) {
         opened(id, store, &rows, findings).await;

@@ -36,7 +36,7 @@ fn access_of_anna() -> ToldTask {
     ToldTask {
         waiting: 12,
         what: "The envelopes that anna@example.com sent cannot be archived.".into(),
-        todo: "Follow the link in the e-mail, or open the account's page /consent/hr.".into(),
+        todo: "Follow the link in the e-mail.".into(),
         ..task(TaskKind::AccessRefused, "anna@example.com")
     }
 }
@@ -79,7 +79,6 @@ fn a_sender_is_told_what_happened_and_gets_the_link_once() {
     assert_eq!(text.matches(LINK).count(), 1, "{text}");
     assert_eq!(html.matches("href=").count(), 1, "{html}");
     assert!(html.contains("Give access again</a>"), "{html}");
-    assert!(text.contains("open the account's page https://sign.example.com/consent/hr."), "{text}");
     assert!(!text.contains("Asked to act") && !text.contains("tasks list"), "{text}");
     for body in [&text, &html] {
         assert!(!body.contains("\n\n\n"), "gaps: {body}");

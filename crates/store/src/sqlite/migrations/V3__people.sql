@@ -47,6 +47,7 @@ CREATE TABLE drafts (
     draft TEXT NOT NULL,
     sender TEXT,
     asked_at INTEGER,
+    last_asked_at INTEGER,
     sent_at INTEGER,
     lease_token INTEGER NOT NULL,
     leased_until INTEGER,
