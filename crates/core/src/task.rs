@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::grant::Holder;
-use crate::ids::{AccountId, EnvelopeId};
+use crate::ids::{AccountId, EnvelopeId, SenderId};
 use crate::limits::ACCESS_DUE_AFTER;
 
 /// The assignee of what no sender can settle.
@@ -163,10 +163,15 @@ impl TaskDraft {
                     goes on by itself.";
         Self {
             key: Self::access_key(account, holder),
-            assignee: if sender.is_address() { sender.as_str().into() } else { ADMINS.into() },
+            assignee: Self::assignee_of(sender),
             due_after: Some(ACCESS_DUE_AFTER),
             ..Self::for_account(TaskKind::AccessRefused, account, what, todo)
         }
+    }
+
+    /// Who acts on what is a sender's: they themselves, or the admins where they cannot be written to.
+    pub fn assignee_of(sender: &SenderId) -> String {
+        if sender.is_address() { sender.as_str().into() } else { ADMINS.into() }
     }
 
     /// The key of the task about a draft of which nobody knows whether it was sent.

@@ -9,8 +9,7 @@ use std::sync::Arc;
 use aftersign_core::callback::draft_secret;
 use aftersign_core::consent::{Errand, Scene, Trouble};
 use aftersign_core::draft::{DraftMarks, DraftTrace, SentAs};
-use aftersign_core::grant::Holder;
-use aftersign_core::ids::SenderId;
+use aftersign_core::ids::{AccountId, SenderId};
 use aftersign_core::limits::EXCERPT_CHARS_MAX;
 use aftersign_core::platform::Access;
 use aftersign_core::task::{TaskDraft, TaskKind};
@@ -287,7 +286,7 @@ impl Engine {
         }
         if self.pace().after(*asked_at, DRAFT_UNCLEAR) <= self.now() {
             // Whatever keeps us from knowing, the sender can look.
-            let task = unclear_task(key.clone(), account, &Holder::Sender(sender.clone()));
+            let task = unclear_task(key.clone(), id, sender);
             self.tell_of(account, key, Some(task)).await.map_err(closed)?;
         }
         traced.map(drop)
@@ -307,16 +306,14 @@ impl Engine {
     }
 }
 
-fn unclear_task(key: String, account: &EngineAccount, sender: &Holder) -> TaskDraft {
-    let id = &account.access.account;
-    let access = TaskDraft::access_needed(id, sender, String::new());
+fn unclear_task(key: String, id: &AccountId, sender: &SenderId) -> TaskDraft {
     let what = "The platform never answered whether it sent a draft, and it cannot be found out: the draft still stands, or it is \
                 gone and no envelope that came of it shows itself.";
     let todo = "Look at the platform whether the envelope is among those that were sent. If the draft still stands there, send it \
                 from there; otherwise nothing is to be done, and its documents are archived when a callback or a sweep finds it.";
     TaskDraft {
         key,
-        assignee: access.assignee,
+        assignee: TaskDraft::assignee_of(sender),
         standing: true,
         ..TaskDraft::for_account(TaskKind::SendUnclear, id, what.into(), todo)
     }

@@ -33,6 +33,19 @@ async fn send(world: &World, confirmed: bool) -> Scene {
     world.engine.send(&world.account, access, anna(), "d1".into(), confirmed, errand).await
 }
 
+/// What anna gave, with which drafts are looked for when nobody waits.
+async fn give_access(world: &World) {
+    let grant = Grant {
+        kind: GrantKind::Consent,
+        credential: Credential::new([("grant".to_owned(), Secret::new("t1"))]),
+        refresh_token: None,
+        renew_at: None,
+    };
+    let account = world.account.access.account.clone();
+    let new = NewGrant { account, sender: anna(), user_id: None, grant };
+    world.store.seal_grant(new, "test", world.clock.now()).await.unwrap();
+}
+
 fn is_in_inbox(scene: &Scene) -> bool {
     matches!(scene, Scene::Inbox(url) if url == "https://platform.example/inbox")
 }
@@ -155,19 +168,12 @@ async fn what_became_of_a_draft_is_found_out_when_nobody_waits_any_more() {
         _ => (200, String::new()),
     });
     let world = world(&transport);
-    let grant = Grant {
-        kind: GrantKind::Consent,
-        credential: Credential::new([("grant".to_owned(), Secret::new("t1"))]),
-        refresh_token: None,
-        renew_at: None,
-    };
-    let hr = world.account.access.account.clone();
-    let new = NewGrant { account: hr.clone(), sender: anna(), user_id: None, grant };
-    world.store.seal_grant(new, "test", world.clock.now()).await.unwrap();
+    give_access(&world).await;
     send(&world, false).await;
     world.clock.pass(Duration::from_secs(120));
     world.engine.look_for_drafts().await.unwrap();
-    let sender = world.store.sender_of(&hr, &EnvelopeId::new("e7")).await.unwrap();
+    let hr = &world.account.access.account;
+    let sender = world.store.sender_of(hr, &EnvelopeId::new("e7")).await.unwrap();
     assert_eq!(sender.as_deref(), Some("anna@example.com"));
 }
 
@@ -180,15 +186,7 @@ async fn a_sending_that_stays_unclear_is_a_task_for_its_sender() {
         _ => (200, String::new()),
     });
     let world = world(&transport);
-    let grant = Grant {
-        kind: GrantKind::Consent,
-        credential: Credential::new([("grant".to_owned(), Secret::new("t1"))]),
-        refresh_token: None,
-        renew_at: None,
-    };
-    let new =
-        NewGrant { account: world.account.access.account.clone(), sender: anna(), user_id: None, grant };
-    world.store.seal_grant(new, "test", world.clock.now()).await.unwrap();
+    give_access(&world).await;
     assert!(is_in_inbox(&send(&world, false).await), "it is gone, so it was sent");
     world.clock.pass(DRAFT_UNCLEAR);
     world.engine.look_for_drafts().await.unwrap();
@@ -234,4 +232,30 @@ async fn a_sender_who_took_access_back_is_told_of_an_unclear_sending_too() {
     world.engine.look_for_drafts().await.unwrap();
     let tasks = world.open_tasks().await;
     assert_eq!((tasks.len(), tasks[0].kind), (1, TaskKind::SendUnclear), "nobody gave access to look with");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_sending_that_is_refused_does_not_make_the_first_forgotten() {
+    let sendings = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&sendings);
+    let transport = FakeTransport::new(move |line| match line {
+        "/draft/d1" => (200, "Contract".into()),
+        // The first took effect just before the second.
+        "/send/d1" if counted.fetch_add(1, Ordering::Relaxed) == 0 => (503, String::new()),
+        "/send/d1" => (404, String::new()),
+        line if line.starts_with("/trace/d1 by") => (200, "e1".into()),
+        "/trace/d1" => (200, "draft".into()),
+        _ => (200, String::new()),
+    });
+    let world = world(&transport);
+    send(&world, false).await;
+    world.clock.pass(DRAFT_SETTLE);
+    send(&world, true).await;
+    assert_eq!(sends(&transport), 2);
+    give_access(&world).await;
+    world.clock.pass(Duration::from_secs(120));
+    world.engine.look_for_drafts().await.unwrap();
+    let hr = &world.account.access.account;
+    let sender = world.store.sender_of(hr, &EnvelopeId::new("e1")).await.unwrap();
+    assert_eq!(sender.as_deref(), Some("anna@example.com"));
 }
